@@ -1,0 +1,8 @@
+"""stlib: the small module behind the course on neural style transfer.
+
+Read it in this order: images, network, losses, optimize, stylize, plots.
+Importing the package itself imports nothing else, so ask for what you need:
+`from stlib import images, losses, plots`, `from stlib.stylize import stylize`.
+"""
+
+__version__ = "0.1.0"

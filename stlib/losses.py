@@ -1,0 +1,49 @@
+"""The losses of Gatys, Ecker & Bethge, *Image Style Transfer Using Convolutional Neural Networks*, CVPR 2016.
+
+F, P: features, (M, N) or any (..., N): M positions, N channels. The paper's F is the transpose.
+G, A: Gram matrices, (N, N). x: an image or a batch of them, (..., h, w, 3).
+All take arrays or tensors, float32 or float64, and return tensors of that type.
+"""
+
+import tensorflow as tf
+
+
+def gram_matrix(F):
+    """G = F^T F, (N, N): products of channels summed over all positions, not normalised (equation 3)."""
+    F = tf.convert_to_tensor(F)
+    F = tf.reshape(F, (-1, F.shape[-1]))  # (M, N)
+    return tf.matmul(F, F, transpose_a=True)  # (N, N)
+
+
+def content_loss(F, P):
+    """1/2 sum (F - P)^2 (equation 1)."""
+    return 0.5 * tf.reduce_sum(tf.square(F - P))
+
+
+def style_loss(F, A):
+    """1 / (4 N^2 M^2) sum (G - A)^2 at one layer (equation 4); A is the Gram matrix of as many positions."""
+    F = tf.convert_to_tensor(F)
+    N = F.shape[-1]
+    M = tf.cast(tf.size(F) / N, F.dtype)
+    return tf.reduce_sum(tf.square(gram_matrix(F) - A)) / (4 * N**2 * M**2)
+
+
+def relative_error(x, target):
+    """sum (x - target)^2 / sum target^2: 0 for a perfect match, 1 for x = 0; it has no units.
+
+    Not in the paper: `stylize` uses it so that weights carry over between networks, layers and sizes.
+    A target of zeros would divide by zero, so the divisor is at least 1e-12.
+    """
+    scale = tf.reduce_sum(tf.square(target))
+    return tf.reduce_sum(tf.square(x - target)) / tf.maximum(scale, tf.cast(1e-12, scale.dtype))
+
+
+def total_variation_loss(x):
+    """Mean of the squared differences between neighbouring pixels, down plus across.
+
+    Not in the paper; Mahendran & Vedaldi, *Understanding deep image representations by inverting them*, 2015.
+    """
+    x = tf.convert_to_tensor(x)
+    down = tf.square(x[..., 1:, :, :] - x[..., :-1, :, :])
+    across = tf.square(x[..., :, 1:, :] - x[..., :, :-1, :])
+    return tf.reduce_mean(down) + tf.reduce_mean(across)

@@ -1,0 +1,125 @@
+"""Figures of the course: images, feature maps, Gram matrices, loss curves and a live view.
+
+Each function that draws returns the matplotlib figure. Nothing changes matplotlib's settings but `use_style`.
+"""
+
+import base64
+import io
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
+
+from stlib.images import to_uint8
+
+# Okabe & Ito's colours, which people with any colour vision can tell apart; one for each loss in the whole course.
+COLORS = {"content": "#0072B2", "style": "#D55E00", "total_variation": "#009E73", "total": "#000000"}
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+
+
+def use_style():
+    """Set matplotlib up for the course: small JPEG figures in notebooks, thin axes, colour-blind-safe colours."""
+    plt.rcParams.update({
+        "figure.dpi": 100, "figure.constrained_layout.use": True, "font.size": 10, "axes.titlesize": 10,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": plt.cycler(color=PALETTE),
+        "image.cmap": "viridis", "lines.linewidth": 1.8, "legend.frameon": False,
+    })  # fmt: skip
+    try:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 88})
+    except (ImportError, AttributeError):  # not in a notebook: the settings above are enough
+        pass
+
+
+def show_images(images, titles=None, columns=4, width=9.0, **imshow):
+    """Show images (h, w, 3), or maps (h, w), in a grid `width` inches wide; `titles` may be under-long or None."""
+    images = list(images)
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    titles = list(titles or []) + [""] * len(images)
+    lines = max(title.count("\n") + 1 if title else 0 for title in titles)
+    aspect = max(np.shape(image)[0] / np.shape(image)[1] for image in images)
+    height = rows * (width / columns * aspect + 0.2 * lines + 0.05)
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    for axis, image, title in zip(axes.flat, images, titles):
+        axis.imshow(np.clip(image, 0, 1) if np.ndim(image) == 3 else image, **imshow)
+        axis.set_title(title)
+    for axis in axes.flat:
+        axis.axis("off")
+    return figure
+
+
+def show_features(F, channels=range(8), columns=8, width=9.0):
+    """Show `channels` of features (1, h, w, N) or (h, w, N) as grey maps, each from 0 (black) to its maximum."""
+    F = np.reshape(F, np.shape(F)[-3:])
+    maps = [F[..., channel] for channel in channels]
+    return show_images(maps, [f"channel {channel}" for channel in channels], columns, width, cmap="gray", vmin=0)
+
+
+def show_gram(matrices, titles=None, columns=4, width=9.0):
+    """Show Gram matrices (N, N) as heat maps of the square root of |G|, one colour scale each; 0 is darkest."""
+    return show_images([np.sqrt(np.abs(G)) for G in matrices], titles, columns, width, cmap="viridis", vmin=0)
+
+
+def plot_losses(history, width=8.0):
+    """Plot the history of a `stylize` Result, logarithmically, with a line wherever a larger scale begins."""
+    figure, axis = plt.subplots(figsize=(width, 3.2))
+    steps = np.arange(1, len(history["total"]) + 1)
+    for (name, color), dashes in zip(COLORS.items(), ("-", "--", ":", "-.")):
+        axis.plot(steps, np.maximum(history[name], 1e-12), dashes, color=color, label=name.replace("_", " "))
+    for step in np.flatnonzero(np.diff(history["scale"])) + 1.5:
+        axis.axvline(step, color="0.8", linewidth=1, zorder=0)
+    positive = np.concatenate([history[name][history[name] > 0] for name in COLORS])
+    axis.set(yscale="log", xlabel="step", ylabel="loss", ylim=(positive.min() / 2, None) if positive.size else None)
+    axis.legend(loc="upper right", ncols=2)
+    return figure
+
+
+class LiveView:
+    """A callback for `stylize` that shows picture, losses and time left, in place where the front end can.
+
+    The picture is drawn every `every` steps, so that it costs little; the last one stays.
+    """
+
+    def __init__(self, every=10):
+        self.every, self.handle, self.start = every, None, time.perf_counter()
+
+    def __call__(self, progress):
+        """Show `progress`, a stylize.Progress."""
+        if progress.step == 1:
+            self.handle, self.start = None, time.perf_counter()
+        if progress.step % self.every and progress.step not in (1, progress.total):
+            return
+        from IPython.display import display
+
+        view = _View(progress, time.perf_counter() - self.start)
+        if self.handle is None:
+            self.handle = display(view, display_id=True)
+        if self.handle is not None:  # plain Python has no display to update
+            self.handle.update(view)
+
+
+class _View:
+    """One state of the live view: a picture with a line of text in a notebook, only the line elsewhere."""
+
+    def __init__(self, progress, seconds):
+        left = seconds / progress.step * (progress.total - progress.step)
+        losses = ", ".join(f"{name} {progress.losses[name]:.4f}" for name in ("content", "style"))
+        self.text = (
+            f"step {progress.step} of {progress.total}, scale {progress.scale} of {progress.scales}: "
+            f"{losses}; about {left:.0f} s left"
+        )
+        self.image = progress.image()
+
+    def __repr__(self):
+        return self.text
+
+    def _repr_html_(self):
+        stream = io.BytesIO()
+        Image.fromarray(to_uint8(self.image)).save(stream, "JPEG", quality=85)
+        data = base64.b64encode(stream.getvalue()).decode()
+        return (
+            f'<img alt="{self.text}" src="data:image/jpeg;base64,{data}" style="height: 240px"><div>{self.text}</div>'
+        )

@@ -1,0 +1,103 @@
+"""Weights files: the embedded slim network and VGG19's published file, read as {layer: [kernel, bias]}.
+
+kernel is float32 (3, 3, in, out), bias (out,). MODEL_CARD.md says what the embedded file is.
+Every failure is one sentence that says what to do; nothing of the user's is ever deleted or replaced.
+"""
+
+import hashlib
+import os
+import urllib.request
+from importlib import resources
+from pathlib import Path
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+SLIM_SHA256 = "e44e1e7df6a69c099eeaff62bbe0551ddd4b669ebb83f4bd1a08f8dddbb25d8c"
+VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
+VGG19_URL = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
+    "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+)
+TIMEOUT = 10  # seconds without an answer after which a download counts as hanging
+
+
+def read_slim(path=None):
+    """Read the embedded network. Raises ValueError if a single byte of it was changed."""
+    path = path or resources.files("stlib.weights") / "vgg19_slim.npz"
+    if hashlib.sha256(path.read_bytes()).hexdigest() != SLIM_SHA256:
+        raise ValueError(f"{path} is not the network that stlib was published with: install stlib again.")
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        layers = dict.fromkeys(name.split("/")[0] for name in arrays)  # a set that keeps the order
+        return {layer: [np.float32(arrays[f"{layer}/kernel"]), arrays[f"{layer}/bias"]] for layer in layers}
+
+
+def read_vgg19(path, network):
+    """Read a VGG19 file without top, in Keras' current or legacy HDF5 layout, through `network`.
+
+    `network` is a VGG19 with arbitrary weights. Raises FileNotFoundError or ValueError.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no weights file {path}: give 'slim', 'imagenet' or the path of a VGG19 weights file."
+        )
+    try:
+        if not (h5py.is_hdf5(path) and _read_legacy(path, network)):
+            network.load_weights(path)
+    except Exception as error:  # h5py and Keras raise almost any type for a broken or foreign file
+        reason = " ".join(str(error).split())[:150]
+        raise ValueError(
+            f"{path} is not a complete VGG19 weights file without top ({reason}): copy or download it again."
+        ) from error
+    return {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
+
+
+def _read_legacy(path, network):
+    """Read the layout of the published file whatever its name; False if it is another layout."""
+    with h5py.File(path) as file:
+        if "layer_names" not in file.attrs:
+            return False
+        for layer in network.layers:
+            if layer.weights:
+                group = file[layer.name]
+                layer.set_weights([group[name][()] for name in group.attrs["weight_names"]])
+    return True
+
+
+def imagenet_file():
+    """Return the path of the published VGG19 file in Keras' cache, downloaded if it is not there yet."""
+    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    path = cache / "models" / VGG19_URL.rsplit("/", 1)[1]
+    if not path.exists():
+        _download(VGG19_URL, path)
+    elif _md5(path) != VGG19_MD5:
+        raise ValueError(f"{path} is damaged (wrong MD5 sum): move it away, then try again to download it anew.")
+    return path
+
+
+def _download(url, path):
+    """Fetch `url` into `path`, which appears whole and checked or not at all."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, part.open("wb") as file:
+            size = int(answer.headers.get("Content-Length", 0)) or None
+            with tqdm(total=size, unit="B", unit_scale=True, desc="VGG19 weights") as bar:
+                while block := answer.read(1 << 16):
+                    file.write(block)
+                    bar.update(len(block))
+        if _md5(part) != VGG19_MD5:
+            raise OSError("the file that came is not the published one (wrong MD5 sum)")
+        part.replace(path)
+    except OSError as error:  # also what urllib raises for no network, a refusal or a time-out
+        raise OSError(
+            f"VGG19 could not be downloaded ({error}): try again later, or copy the file from somebody "
+            f"who has it to {path}, or use weights='slim', which needs no download."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _md5(path):
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
