@@ -35,7 +35,7 @@ def load(path, size=None):
             image = _to_array(ImageOps.exif_transpose(file))
     except Exception as error:  # a broken file makes Pillow raise almost any type
         raise ValueError(
-            f"{path} cannot be read as an image ({_one_line(error)}): "
+            f"{path} cannot be read as an image ({one_line(error)}): "
             "expected a complete JPEG, PNG, WebP or TIFF file; open it in an image viewer and save it again."
         ) from error
     if size is None:
@@ -46,7 +46,8 @@ def load(path, size=None):
         raise ValueError(f"{path}: {error}") from None
 
 
-def _one_line(error):
+def one_line(error):
+    """Return the message of an exception in at most 200 characters without line breaks."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
@@ -149,7 +150,7 @@ def save(image, path, **metadata):
         part.replace(path)
     except OSError as error:
         raise OSError(
-            f"{path} could not be written ({_one_line(error)}): free some space or choose another folder."
+            f"{path} could not be written ({one_line(error)}): free some space or choose another folder."
         ) from error
     finally:
         part.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ class Result:
     image: float32 (h, w, 3) in [0, 1].
     history: dict of arrays with a value for each step: "content", "style", "total_variation", "total", "scale".
     settings: the keyword arguments, so that `stylize(content, style, network, **settings)` paints it again.
-    interrupted: True if it ended early, by Ctrl-C or because the loss was no longer a number.
+    interrupted: True if it ended early, by Ctrl-C or because the loss was no longer finite.
     """
 
     image: np.ndarray
@@ -61,7 +61,7 @@ def stylize(
     size=320,
     content_weight=0.05,
     style_weight=1.0,
-    total_variation_weight=1.0,
+    total_variation_weight=2.0,
     content_layers=CONTENT_LAYERS,
     style_layers=STYLE_LAYERS,
     init="content",
@@ -105,7 +105,7 @@ def stylize(
         nonlocal image
         losses = {name: float(loss) for name, loss in losses.items()}
         if not np.isfinite(losses["total"]):
-            raise FloatingPointError
+            raise FloatingPointError(losses["total"])
         image = batch[0].numpy()  # the last good picture
         rows.append(losses | {"scale": scale})
         if callback:
@@ -117,14 +117,15 @@ def stylize(
                 images.resize(content, shapes[scale - 1])[None], images.resize(style, style_shapes[scale - 1])[None]
             )
             batch = tf.constant(images.resize(image, shapes[scale - 1])[None])
-            batch = minimize(lambda x: value_and_gradient(x, P, A, weights), batch, count, on_step)
+            losses_at = functools.partial(value_and_gradient, P=P, A=A, weights=weights)
+            batch = minimize(losses_at, batch, count, on_step)
             image = batch[0].numpy()
     except KeyboardInterrupt:
         interrupted = True
-    except FloatingPointError:
+    except FloatingPointError as loss:
         interrupted = True
         warnings.warn(
-            f"The loss was not a number at step {len(rows) + 1} of {sum(steps)}: the picture before it is returned; "
+            f"The loss became {loss} at step {len(rows) + 1} of {sum(steps)}: the picture before it is returned; "
             "try a smaller learning rate or smaller weights.",
             stacklevel=2,
         )
@@ -179,11 +180,10 @@ def _check(network, **settings):
     check_layers(network, settings["content_layers"])
     check_layers(network, settings["style_layers"])
     weights = {name: settings[f"{name}_weight"] for name in ("content", "style", "total_variation")}
-    for name, value in (*weights.items(), ("learning rate", settings["learning_rate"])):
+    for name in (*(f"{name}_weight" for name in weights), "learning_rate"):
+        value = settings[name]
         if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= 0):
-            raise ValueError(
-                f"The {name} weight is {value!r}, expected a number from 0 up.".replace("rate weight", "rate")
-            )
+            raise ValueError(f"{name} is {value!r}, expected a number from 0 up.")
     if not any(weights.values()):
         raise ValueError("All weights are 0, so there is nothing to optimize: give at least style_weight=1.")
     for count in settings["steps"] or [0]:

@@ -4,15 +4,20 @@ kernel is float32 (3, 3, in, out), bias (out,). MODEL_CARD.md says what the embe
 Every failure is one sentence that says what to do; nothing of the user's is ever deleted or replaced.
 """
 
+import contextlib
 import hashlib
+import http.client
 import os
 import urllib.request
+import warnings
 from importlib import resources
 from pathlib import Path
 
 import h5py
 import numpy as np
 from tqdm import tqdm
+
+from stlib.images import one_line
 
 SLIM_SHA256 = "e44e1e7df6a69c099eeaff62bbe0551ddd4b669ebb83f4bd1a08f8dddbb25d8c"
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
@@ -43,12 +48,13 @@ def read_vgg19(path, network):
             f"There is no weights file {path}: give 'slim', 'imagenet' or the path of a VGG19 weights file."
         )
     try:
-        if not (h5py.is_hdf5(path) and _read_legacy(path, network)):
-            network.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns when a file lacks layers
+            if not (h5py.is_hdf5(path) and _read_legacy(path, network)):
+                network.load_weights(path)
     except Exception as error:  # h5py and Keras raise almost any type for a broken or foreign file
-        reason = " ".join(str(error).split())[:150]
         raise ValueError(
-            f"{path} is not a complete VGG19 weights file without top ({reason}): copy or download it again."
+            f"{path} is not a complete VGG19 weights file without top ({one_line(error)}): copy or download it again."
         ) from error
     return {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
 
@@ -90,13 +96,14 @@ def _download(url, path):
         if _md5(part) != VGG19_MD5:
             raise OSError("the file that came is not the published one (wrong MD5 sum)")
         part.replace(path)
-    except OSError as error:  # also what urllib raises for no network, a refusal or a time-out
+    except (OSError, http.client.HTTPException) as error:  # no network, a refusal, a time-out, a broken answer
         raise OSError(
-            f"VGG19 could not be downloaded ({error}): try again later, or copy the file from somebody "
+            f"VGG19 could not be downloaded ({one_line(error)}): try again later, or copy the file from somebody "
             f"who has it to {path}, or use weights='slim', which needs no download."
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def _md5(path):

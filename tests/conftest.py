@@ -1,0 +1,52 @@
+"""What all tests share: the slim network, two bundled images, and a quiet, reproducible environment."""
+
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+os.environ.pop("STLIB_WEIGHTS", None)  # tests and notebooks use slim, whatever the reader has set
+
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+from stlib import images
+from stlib.network import load_vgg19
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Compiling takes seconds on a first example: no deadline. Derandomized: CI fails only for a change.
+hypothesis.settings.register_profile("course", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("course")
+
+
+@pytest.fixture(scope="session")
+def network():
+    return load_vgg19("slim")
+
+
+@pytest.fixture(scope="session")
+def lake():
+    return images.load(ROOT / "images/content/lake_sherburne.jpg", 160)
+
+
+@pytest.fixture(scope="session")
+def starry():
+    return images.load(ROOT / "images/style/starry_night.jpg", 160)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def no_sockets(monkeypatch):
+    """Make any attempt to open a socket or to look up a name fail the test."""
+
+    def refuse(*arguments, **keywords):
+        raise AssertionError("a socket was opened")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(f"socket.{name}", refuse)
