@@ -39,10 +39,14 @@ def show_images(images, titles=None, columns=4, width=9.0, **imshow):
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     titles = list(titles or []) + [""] * len(images)
-    lines = max(title.count("\n") + 1 if title else 0 for title in titles)
-    aspect = max(np.shape(image)[0] / np.shape(image)[1] for image in images)
-    height = rows * (width / columns * aspect + 0.2 * lines + 0.05)
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    heights = []  # of each row, in inches: its tallest image and its titles
+    for row in range(0, len(images), columns):
+        aspect = max(np.shape(image)[0] / np.shape(image)[1] for image in images[row : row + columns])
+        lines = max(title.count("\n") + 1 if title else 0 for title in titles[row : row + columns])
+        heights.append(width / columns * aspect + 0.2 * lines + 0.05)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width, sum(heights)), squeeze=False, gridspec_kw={"height_ratios": heights}
+    )
     for axis, image, title in zip(axes.flat, images, titles):
         axis.imshow(np.clip(image, 0, 1) if np.ndim(image) == 3 else image, **imshow)
         axis.set_title(title)

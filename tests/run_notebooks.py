@@ -4,6 +4,7 @@ usage: python tests/run_notebooks.py [--write] [NAME ...]     NAME: the start of
 """
 
 import os
+import subprocess
 import sys
 import time
 import warnings
@@ -52,7 +53,7 @@ def execute(path):
     client = NotebookClient(
         notebook, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": path.parent}}
     )
-    return client.execute()
+    return client.execute(stderr=subprocess.DEVNULL)  # the kernel's log, not what cells print
 
 
 def clean(notebook):

@@ -91,7 +91,9 @@ def test_paths_with_spaces_and_other_letters(tmp_path, rng):
 def test_save_and_load_round_trip_with_metadata(tmp_path, ending):
     y, x = np.mgrid[0:1:24j, 0:1:32j]
     image = np.stack([x, y, 0.5 + 0 * x], axis=-1)
-    path = images.save(image, tmp_path / f"new folder/a{ending}", size=320, steps=(80, 60), title="Sternennacht für alle 星")
+    path = images.save(
+        image, tmp_path / f"new folder/a{ending}", size=320, steps=(80, 60), title="Sternennacht für alle 星"
+    )
     assert path.exists()
     lossless = ending in (".png", ".tif", ".tiff")
     np.testing.assert_allclose(images.load(path), image, atol=0.6 / 255 if lossless else 0.1)
@@ -117,7 +119,9 @@ def test_files_that_cannot_be_loaded(tmp_path):
     broken = {"empty.png": b"", "text.jpg": b"Dear diary", "truncated.png": good.read_bytes()[:3000]}
     for name, content in broken.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=f"{name} cannot be read as an image .*: expected a complete JPEG.*save it again"):
+        with pytest.raises(
+            ValueError, match=f"{name} cannot be read as an image .*: expected a complete JPEG.*save it again"
+        ):
             images.load(tmp_path / name)
 
 

@@ -38,7 +38,7 @@ def test_optimizers_stay_in_bounds_and_count_their_steps(minimize):
     start = tf.fill(target.shape, 0.5)
     image = minimize(value_and_gradient, start, 60, lambda image, losses: seen.append(image))
     np.testing.assert_allclose(image, np.clip(target, 0, 1), atol=0.02)  # measured: Adam 0.004, L-BFGS-B 1e-7
-    assert len(seen) == 60 or minimize is optimize.lbfgs and len(seen) < 60
+    assert len(seen) == 60 or (minimize is optimize.lbfgs and len(seen) < 60)
     np.testing.assert_array_equal(seen[0], start)
     assert all(0 <= image.numpy().min() and image.numpy().max() <= 1 for image in seen)
 
@@ -90,8 +90,8 @@ def test_init(network, lake, starry):
     starts = {}
     for init in ("content", "style", "noise", starry[:90, :, :]):
         seen = []
-        stylize(lake, starry, network, size=48, steps=1, init=init, callback=lambda p: seen.append(p.image()))
-        starts[init if isinstance(init, str) else "image"] = seen[0]
+        stylize(lake, starry, network, size=48, steps=1, init=init, callback=seen.append)
+        starts[init if isinstance(init, str) else "image"] = seen[0].image()
     np.testing.assert_allclose(starts["content"], images.resize(lake, (27, 48)))
     np.testing.assert_allclose(starts["style"], images.resize(starry, (27, 48)))
     np.testing.assert_allclose(starts["image"], images.resize(starry[:90, :, :], (27, 48)))
@@ -149,7 +149,9 @@ def test_a_loss_that_becomes_nan_keeps_the_last_good_picture(optimizer, lake, st
         if progress.step == 3:
             network.get_layer("block3_conv1").bias.assign(np.full(64, np.inf))
 
-    with pytest.warns(UserWarning, match="The loss became (nan|inf) at step 4 of 6.*picture before it.*smaller learning rate"):
+    with pytest.warns(
+        UserWarning, match="The loss became (nan|inf) at step 4 of 6.*picture before it.*smaller learning rate"
+    ):
         result = stylize(lake, starry, network, size=48, steps=6, callback=poison, optimizer=optimizer)
     assert result.interrupted and len(result.history["total"]) == 3
     np.testing.assert_array_equal(result.image, kept[-1])
@@ -171,7 +173,10 @@ BAD = {
     "negative weight": (dict(style_weight=-1), "style_weight is -1, expected a number from 0 up"),
     "infinite weight": (dict(content_weight=np.inf), "content_weight is inf"),
     "text weight": (dict(total_variation_weight="1"), "total_variation_weight is '1'"),
-    "no weight": (dict(content_weight=0, style_weight=0, total_variation_weight=0), "All weights are 0.*style_weight=1"),
+    "no weight": (
+        dict(content_weight=0, style_weight=0, total_variation_weight=0),
+        "All weights are 0.*style_weight=1",
+    ),
     "layer": (dict(content_layers=["block4_conv9"]), "no layer 'block4_conv9': did you mean 'block4_conv"),
     "deep layer": (dict(style_layers=["block5_conv3"]), "slim network ends at block5_conv1"),
     "no layer": (dict(style_layers=[]), "No layer was named"),

@@ -222,7 +222,11 @@ def patch_classifier(answer):
         hint = "it labels the training patches: label x_new."
     yield "it returns one label for each new patch", got.shape == (2 * n,), hint
     known = np.isin(got, np.unique(y)).all()
-    yield "the labels are those of the training patches", known, f"it also returns {set(got.tolist()) - set(y.tolist())}."
+    yield (
+        "the labels are those of the training patches",
+        known,
+        f"it also returns {set(got.tolist()) - set(y.tolist())}.",
+    )
     same = np.mean(got[:n] == got[n:])
     yield (
         "it sees no color: with the color channels swapped its answers stay",
@@ -232,7 +236,9 @@ def patch_classifier(answer):
     accuracy, baseline = np.mean(got[:n] == np.asarray(y_new)), _brightness_baseline(training, validation)
     hint = "describe the arrangement: how strongly do edges of several directions and sizes answer?"
     if accuracy < 1.2 / len(np.unique(y)):
-        hint = "that is chance: do labels and patches stay in the same order, and are new patches prepared like old ones?"
+        hint = (
+            "that is chance: do labels and patches stay in the same order, and are new patches prepared like old ones?"
+        )
     yield (
         f"it beats brightness alone ({baseline:.2f}) by 0.05 or more",
         accuracy >= baseline + 0.05,

@@ -1,0 +1,175 @@
+"""The notebooks as documents: names, links, stored outputs, lengths, markers, solutions, taught before imported."""
+
+import ast
+import re
+import statistics
+
+import nbformat
+import pytest
+from conftest import ROOT
+
+from stlib import losses, network
+
+FOLDER = ROOT / "notebooks"
+PATHS = sorted(FOLDER.glob("*.ipynb"))
+MARKER = "# NBVAL_CHECK_OUTPUT"
+TAUGHT = {
+    name
+    for module in (losses, network)
+    for name, value in vars(module).items()
+    if callable(value) and value.__module__ == module.__name__ and name not in ("load_vgg19", "build_vgg19")
+}
+
+
+@pytest.fixture(params=PATHS, ids=[path.stem for path in PATHS])
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def cells(path):
+    return nbformat.read(path, as_version=4).cells
+
+
+@pytest.fixture
+def code(cells):
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+@pytest.fixture
+def text(cells):
+    return [cell.source for cell in cells if cell.cell_type == "markdown"]
+
+
+def lines(cell):
+    return len(cell.source.splitlines())
+
+
+def anchors(path):
+    """The ids that Jupyter gives the headings of a notebook."""
+    cells = nbformat.read(path, as_version=4).cells
+    headings = [
+        h for cell in cells if cell.cell_type == "markdown" for h in re.findall(r"^#+ (.+)$", cell.source, re.M)
+    ]
+    return {re.sub(r"\s+", "-", heading.strip()) for heading in headings}
+
+
+def test_names():
+    assert PATHS[0].name == "00_first_picture.ipynb"
+    for path in PATHS:
+        assert re.fullmatch(r"(0\d|A\d)_[a-z0-9_]+\.ipynb", path.name)
+
+
+def test_head(path, text):
+    first = text[0].splitlines()
+    assert re.match(r"# [A-Z]", first[0])
+    navigation = first[2]
+    assert "[Contents](" in navigation or path == PATHS[0]
+    head = text[0] + text[1]
+    for words in ("What you'll do", "What you'll learn", "What you'll need", "minutes", "runs in under"):
+        assert words in head, words
+
+
+def test_links_resolve(path, text):
+    for target in re.findall(r"\]\(([^)\s]+)\)", "\n".join(text)):
+        if re.match(r"https?://", target) or target.startswith("data:"):
+            continue
+        file, _, anchor = target.partition("#")
+        place = (FOLDER / file).resolve() if file else path
+        assert place.exists(), target
+        if anchor:
+            assert anchor.lower() in {each.lower() for each in anchors(place)}, target
+
+
+def test_executed_in_order_and_clean(code):
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    for cell in code:
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+            assert "image/png" not in output.get("data", {}), "figures are stored as JPEG: call plots.use_style()"
+
+
+def test_sizes(path, code):
+    assert path.stat().st_size <= 1_000_000
+    assert max(map(lines, code)) <= 25
+    assert statistics.median(map(lines, code)) <= 8
+
+
+def test_core_words(path, text):
+    core = re.split(r"^## (?:Exercises|Go deeper)", "\n".join(text), flags=re.M)[0]
+    core = re.sub(r"<details>.*?</details>", "", core, flags=re.S)
+    assert len(core.split()) <= 1800
+
+
+def test_markers_are_effective(code):
+    for cell in code:
+        if "NBVAL" in cell.source:
+            assert cell.source.splitlines()[0] == MARKER, "a marker stands alone on the first line"
+            assert cell.source.count("NBVAL") == 1
+            assert any(o.output_type == "stream" or "text/plain" in o.get("data", {}) for o in cell.outputs)
+
+
+def test_solutions_are_hidden_and_proven(code):
+    for cell in code:
+        if "solution" in cell.metadata.get("tags", []):
+            assert cell.metadata.jupyter.source_hidden
+            last = ast.parse(cell.source).body[-1]
+            assert isinstance(last, ast.Assert) and "checks." in ast.unparse(last)
+
+
+def test_nothing_global_in_functions(code):
+    """Whatever a function uses stands in its signature, or is an import, a function or a CONSTANT."""
+    tree = ast.parse("\n".join(re.sub(r"^[%!].*$", "", cell.source, flags=re.M) for cell in code))
+    values = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in ast.walk(node)
+        if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store) and not target.id.isupper()
+    }
+    for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+        names = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+        own = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        own |= {
+            argument.arg for node in ast.walk(function) if isinstance(node, ast.arguments) for argument in all_of(node)
+        }
+        used = {node.id for node in names if isinstance(node.ctx, ast.Load)} - own
+        assert not used & values, f"{function.name} reads {used & values}"
+
+
+def all_of(arguments):
+    return [
+        *arguments.posonlyargs,
+        *arguments.args,
+        *arguments.kwonlyargs,
+        *filter(None, (arguments.vararg, arguments.kwarg)),
+    ]
+
+
+def imported(tree):
+    """Names that `tree` takes from stlib's losses or network, by import or as an attribute."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stlib"):
+            yield from (alias.name for alias in node.names)
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in ("losses", "network")
+        ):
+            yield node.attr
+
+
+def test_taught_then_imported(code):
+    """A function that a notebook writes itself is not taken from stlib before, and a bridge keeps the two equal."""
+    trees = [ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M)) for cell in code]
+    written = {}
+    for number, tree in enumerate(trees):
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and node.name in TAUGHT:
+                written.setdefault(node.name, number)
+    for name, number in written.items():
+        uses = [k for k, tree in enumerate(trees) if name in imported(tree)]
+        assert uses and min(uses) > number, f"{name} is written here, so it may be taken from stlib only afterwards"
+        bridges = [ast.unparse(tree) for k, tree in enumerate(trees) if k > number and name in imported(tree)]
+        assert any("assert" in bridge and bridge.count(name) >= 2 for bridge in bridges), f"no bridge for {name}"

@@ -1,0 +1,85 @@
+"""Plots: what they draw, that importing them changes nothing, and the live view outside and inside a notebook."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")
+
+from stlib import plots
+from stlib.stylize import stylize
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plots.plt.close("all")
+
+
+def test_importing_stlib_changes_nothing_global():
+    """In a process of its own: seeds, plot and log settings stay; the package itself loads nothing."""
+    program = """
+import sys, stlib
+assert "tensorflow" not in sys.modules
+import logging, random, keras, matplotlib.pyplot, numpy, tensorflow
+
+def state():
+    log = logging.root.level, list(logging.root.handlers), tensorflow.get_logger().level
+    return str(matplotlib.rcParams), random.getstate(), str(numpy.random.get_state()), log
+
+before = state()
+import stlib.checks, stlib.plots, stlib.stylize
+assert state() == before
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_show_images_grid_titles_and_maps(rng):
+    figure = plots.show_images([rng.uniform(size=(4, 6, 3))] * 5, ["one", "two\nlines"], columns=3)
+    assert len(figure.axes) == 6 and [axis.get_title() for axis in figure.axes[:3]] == ["one", "two\nlines", ""]
+    assert sum(len(axis.images) for axis in figure.axes) == 5
+
+
+def test_show_features_takes_batches_and_maps(rng):
+    F = rng.uniform(size=(1, 4, 6, 10))
+    figure = plots.show_features(F, channels=[9, 0])
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), F[0, ..., 9])
+    assert plots.show_features(F[0]).axes[7].get_title() == "channel 7"
+
+
+def test_show_gram_shows_roots(rng):
+    figure = plots.show_gram([np.full((3, 3), 4.0), np.eye(3)], ["a", "b"])
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), np.full((3, 3), 2.0))
+
+
+def test_plot_losses(network, lake, starry):
+    history = stylize(lake, starry, network, size=48, steps=(3, 2)).history
+    axis = plots.plot_losses(history).axes[0]
+    assert {line.get_label() for line in axis.lines[:4]} == {"content", "style", "total variation", "total"}
+    assert axis.get_yscale() == "log" and len(axis.lines) == 5  # one more where the second scale begins
+    np.testing.assert_allclose(axis.lines[1].get_ydata(), history["style"])
+
+
+def test_live_view_shows_first_every_tenth_and_last(network, lake, starry, monkeypatch):
+    shown = []
+
+    class Handle:
+        update = staticmethod(lambda view: shown.append(view))
+
+    monkeypatch.setattr("IPython.display.display", lambda view, display_id: Handle)
+    stylize(lake, starry, network, size=48, steps=(12, 13), callback=plots.LiveView(every=10))
+    texts = [repr(view) for view in shown]
+    assert [text.split(",")[0] for text in texts] == [f"step {k} of 25" for k in (1, 10, 20, 25)]
+    assert "content" in texts[1] and "style" in texts[1] and "s left" in texts[1]
+    assert texts[-1].endswith("0 s left")
+    html = shown[-1]._repr_html_()
+    assert 'src="data:image/jpeg;base64,' in html and repr(shown[-1]) in html
+
+
+def test_live_view_without_a_notebook_is_text(network, lake, starry, capsys):
+    stylize(lake, starry, network, size=48, steps=3, callback=plots.LiveView())
+    assert "step 1 of 3" in capsys.readouterr().out
