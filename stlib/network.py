@@ -97,3 +97,15 @@ def minimum_side(network, layers):
     names = [layer.name for layer in network.layers]
     deepest = max(names.index(layer) for layer in layers)
     return 2 ** sum("pool" in name for name in names[: deepest + 1])
+
+
+def floats_per_pixel(network, layers):
+    """How many activations the network holds for each pixel of the image, up to the deepest of `layers`."""
+    total, positions = 0.0, 1.0  # positions for each pixel: a quarter after each pooling
+    for layer in network.layers[1:]:
+        positions /= 4 if "pool" in layer.name else 1
+        total += layer.output.shape[-1] * positions
+        layers = [each for each in layers if each != layer.name]
+        if not layers:
+            break
+    return total

@@ -10,15 +10,19 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import tensorflow as tf
 
 from stlib import images, optimize
 from stlib.losses import gram_matrix, relative_error, total_variation_loss
-from stlib.network import check_layers, feature_extractor, load_vgg19, minimum_side
+from stlib.network import check_layers, feature_extractor, floats_per_pixel, load_vgg19, minimum_side
 
 CONTENT_LAYERS = ("block4_conv2",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
+WEIGHTS = ("content", "style", "total_variation")
 STEPS = (80, 60, 50, 40, 40)  # one number for each scale, the last at full size
+
+CHOICES = {"optimizer": ("adam", "lbfgs"), "init": ("content", "style", "noise", "image")}
 
 
 @dataclass
@@ -86,16 +90,13 @@ def stylize(
     network = _default_network(os.environ.get("STLIB_WEIGHTS")) if network is None else network
     settings = dict(
         size=size, content_weight=content_weight, style_weight=style_weight,
-        total_variation_weight=total_variation_weight, content_layers=tuple(content_layers),
-        style_layers=tuple(style_layers), init=init if isinstance(init, str) else "image",
-        steps=(steps,) if isinstance(steps, int) else tuple(steps), optimizer=optimizer,
-        learning_rate=learning_rate, seed=seed,
+        total_variation_weight=total_variation_weight, content_layers=_tuple(content_layers),
+        style_layers=_tuple(style_layers), init=init if isinstance(init, str) else "image", steps=_tuple(steps),
+        optimizer=optimizer, learning_rate=learning_rate, seed=seed,
     )  # fmt: skip
-    weights = _check(network, **settings)
+    shapes, style_shapes = plan(content, style, network, settings)
     steps, layers = settings["steps"], (settings["content_layers"], settings["style_layers"])
-    minimum = minimum_side(network, layers[0] + layers[1])
-    shapes = _scales(content.shape, size, len(steps), minimum, "content")
-    style_shapes = _scales(style.shape, size, len(steps), minimum, "style")
+    weights = {name: float(settings[f"{name}_weight"]) for name in WEIGHTS}
     compute_targets, value_and_gradient = _compile(network, *layers)
     minimize = optimize.lbfgs if optimizer == "lbfgs" else functools.partial(optimize.adam, learning_rate=learning_rate)
 
@@ -145,7 +146,7 @@ def _compile(network, content_layers, style_layers):
     channels = {layer: features.output[layer].shape[-1] for layer in content_layers + style_layers}
     P_spec = {layer: tf.TensorSpec((1, None, None, channels[layer])) for layer in content_layers}
     A_spec = {layer: tf.TensorSpec((channels[layer], channels[layer])) for layer in style_layers}
-    weights_spec = {name: optimize.SCALAR for name in ("content", "style", "total_variation")}
+    weights_spec = {name: optimize.SCALAR for name in WEIGHTS}
 
     def gram_per_position(F):  # the paper leaves it a sum: then both images need the same size
         return gram_matrix(F) / tf.cast(tf.size(F) / F.shape[-1], F.dtype)
@@ -175,25 +176,44 @@ def _compile(network, content_layers, style_layers):
     return compute_targets, value_and_gradient
 
 
-def _check(network, **settings):
-    """Raise ValueError for a setting that cannot work; return the three weights by the name of their loss."""
-    check_layers(network, settings["content_layers"])
-    check_layers(network, settings["style_layers"])
-    weights = {name: settings[f"{name}_weight"] for name in ("content", "style", "total_variation")}
-    for name in (*(f"{name}_weight" for name in weights), "learning_rate"):
+def plan(content, style, network, settings):
+    """Check all input of `stylize`; return the shapes of content and style at each scale, or raise ValueError."""
+    layers = settings["content_layers"], settings["style_layers"]
+    check_layers(network, layers[0])
+    check_layers(network, layers[1])
+    for name in (*(f"{name}_weight" for name in WEIGHTS), "learning_rate"):
         value = settings[name]
         if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= 0):
             raise ValueError(f"{name} is {value!r}, expected a number from 0 up.")
-    if not any(weights.values()):
+    if not any(settings[f"{name}_weight"] for name in WEIGHTS):
         raise ValueError("All weights are 0, so there is nothing to optimize: give at least style_weight=1.")
-    for count in settings["steps"] or [0]:
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-            raise ValueError(f"steps is {settings['steps']!r}, expected whole numbers from 1 up, such as {STEPS}.")
-    if settings["optimizer"] not in ("adam", "lbfgs"):
-        raise ValueError(f"optimizer is {settings['optimizer']!r}, expected 'adam' or 'lbfgs'.")
-    if settings["init"] not in ("content", "style", "noise", "image"):
-        raise ValueError(f"init is {settings['init']!r}, expected 'content', 'style', 'noise' or an image.")
-    return weights
+    steps = settings["steps"]
+    if not steps or not all(isinstance(count, (int, np.integer)) and count >= 1 for count in steps):
+        raise ValueError(f"steps is {steps!r}, expected whole numbers from 1 up, such as {STEPS}.")
+    for name, choices in CHOICES.items():
+        if settings[name] not in choices:
+            raise ValueError(f"{name} is {settings[name]!r}, expected one of {', '.join(map(repr, choices))}.")
+    minimum = minimum_side(network, layers[0] + layers[1])
+    shapes, style_shapes = (
+        _scales(image.shape, settings["size"], len(steps), minimum, name)
+        for image, name in ((content, "content"), (style, "style"))
+    )
+    _check_memory(network, layers[0] + layers[1], shapes[-1], style_shapes[-1], settings["optimizer"])
+    return shapes, style_shapes
+
+
+def _check_memory(network, layers, shape, style_shape, optimizer):
+    # Measured at 320 to 1536 px: 740 bytes a pixel with slim (73 activations), 2,280 with VGG19 (290); 1,100 more
+    # with L-BFGS-B. Some room on top.
+    per_pixel = 300 + 8 * floats_per_pixel(network, layers) + (1200 if optimizer == "lbfgs" else 0)
+    needed = per_pixel * max(shape[0] * shape[1], style_shape[0] * style_shape[1])
+    free = psutil.virtual_memory().available
+    if needed > free:
+        largest = int(max(shape) * (free / needed) ** 0.5)
+        raise ValueError(
+            f"Size {max(shape)} needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
+            f"take a size of at most {largest}, or close other programs."
+        )
 
 
 def _scales(shape, size, count, minimum, name):
@@ -209,8 +229,14 @@ def _scales(shape, size, count, minimum, name):
 
 
 def _start(init, content, style, shape, seed):
-    if isinstance(init, str):
-        if init == "noise":
-            return np.random.default_rng(seed).uniform(size=(*shape, 3)).astype(np.float32)
-        return images.resize(content if init == "content" else style, shape)
-    return images.resize(images.check_image(init, "init"), shape)
+    if not isinstance(init, str):
+        return images.resize(images.check_image(init, "init"), shape)
+    if init == "noise":
+        return np.random.default_rng(seed).uniform(size=(*shape, 3)).astype(np.float32)
+    if init == "image":
+        raise ValueError("init is 'image', which stands for an image of your own: give that image itself.")
+    return images.resize(content if init == "content" else style, shape)
+
+
+def _tuple(value):
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)

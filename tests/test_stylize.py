@@ -167,7 +167,7 @@ BAD = {
     "content": (dict(content=np.zeros((40, 40))), r"content has shape \(40, 40\), expected"),
     "style": (dict(style=np.full((40, 40, 3), 255)), "style has type int64, expected floats"),
     "init array": (dict(init=np.full((40, 40, 3), np.nan)), "init contains NaN"),
-    "init": (dict(init="photo"), "init is 'photo', expected 'content', 'style', 'noise'"),
+    "init": (dict(init="photo"), "init is 'photo', expected one of 'content', 'style', 'noise'"),
     "size": (dict(size=0), "size is 0, expected a whole number"),
     "short side": (dict(size=24), r"content image is 24 x 14 pixels at size 24.*needs 16 .* size of at least 28"),
     "negative weight": (dict(style_weight=-1), "style_weight is -1, expected a number from 0 up"),
@@ -182,7 +182,8 @@ BAD = {
     "no layer": (dict(style_layers=[]), "No layer was named"),
     "steps": (dict(steps=(10, 0)), r"steps is \(10, 0\), expected whole numbers from 1"),
     "no steps": (dict(steps=()), r"steps is \(\)"),
-    "optimizer": (dict(optimizer="sgd"), "optimizer is 'sgd', expected 'adam' or 'lbfgs'"),
+    "optimizer": (dict(optimizer="sgd"), "optimizer is 'sgd', expected one of 'adam', 'lbfgs'"),
+    "memory": (dict(size=10**6), r"Size 1000000 needs about .* GB of memory .* take a size of at most \d+, or close"),
     "learning rate": (dict(learning_rate=-0.1), "learning_rate is -0.1, expected a number from 0 up"),
 }
 

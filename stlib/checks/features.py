@@ -15,7 +15,7 @@ STACKS = {
     "two 3x3 convolutions": [(3, 1), (3, 1)],
     "a 2x2 pooling between two convolutions": [(3, 1), (2, 2), (3, 1)],
     "a 7x7 convolution with stride 2, then a 3x3 one": [(7, 2), (3, 1)],
-    "VGG19 up to block4_conv2": [(3, 1)] * 2 + [(2, 2)] + [(3, 1)] * 2 + [(2, 2)] + [(3, 1)] * 4 + [(2, 2)] + [(3, 1)] * 2,
+    "VGG19 up to block4_conv2": [*[(3, 1), (3, 1), (2, 2)] * 2, *[(3, 1)] * 4, (2, 2), (3, 1), (3, 1)],
 }
 
 
@@ -36,16 +36,21 @@ def _prepare(image):
 @check
 def preprocess_and_inverse(answer):
     """The answer is a pair of functions: preprocess, and its inverse."""
+    pair = isinstance(answer, (tuple, list)) and len(answer) == 2 and all(map(callable, answer))
+    yield "there are two functions", pair, "give two functions: (my_preprocess, my_inverse)."
     preprocess, inverse = answer
     image = np.random.default_rng(0).uniform(size=(4, 5, 3)).astype(np.float32)
     before, x = image.copy(), np.asarray(preprocess(image.copy()))
-    yield "my_preprocess keeps the shape", x.shape == image.shape, f"(4, 5, 3) went in and {x.shape} came out."
+    yield (
+        "my_preprocess keeps the shape",
+        x.shape == image.shape,
+        f"(4, 5, 3) went in and {x.shape} came out; it must return the new image.",
+    )
     mistakes = [
         (image * 255 - MEAN, "the colors are still in the order RGB: reverse the last axis, [..., ::-1]."),
         (_prepare(image) / 255 + MEAN / 255 - MEAN, "values in [0, 1] must be multiplied by 255 before the mean goes."),
         (image[..., ::-1] * 255, "the mean is not subtracted."),
-        ((image * 255 - MEAN)[..., ::-1], "the mean is in the order BGR: reverse the colors first, then subtract it."),
-        (image[..., ::-1] * 255 - MEAN[::-1], "the mean is in the order BGR already: do not reverse it."),
+        ((image * 255 - MEAN)[..., ::-1], "the mean is for BGR: reverse the colors first, then subtract it as it is."),
         (image[::-1] * 255 - MEAN, "the image is upside down: reverse its last axis, [..., ::-1]."),
         (image[:, ::-1] * 255 - MEAN, "the image is mirrored: reverse its last axis, [..., ::-1]."),
     ]
@@ -63,7 +68,7 @@ def preprocess_and_inverse(answer):
     back = np.asarray(inverse(argument))
     mistakes = [
         (before[..., ::-1], "the colors come out as BGR: reverse the last axis here too."),
-        ((x[..., ::-1] + MEAN) / 255, "undo the steps in the opposite order: add the mean first, then reverse the axis."),
+        ((x[..., ::-1] + MEAN) / 255, "undo the steps in the opposite order: the mean first, then the axis."),
         (before * 255, "the values come out in 0..255: divide by 255."),
         (x[..., ::-1] / 255, "the mean is not added back."),
         (x[..., ::-1] / 255 + MEAN[::-1], "add the mean before you divide by 255."),
@@ -76,7 +81,7 @@ def preprocess_and_inverse(answer):
 
 
 def _support(stack):
-    """Pixels across where the gradient of one value of the last layer is not zero, of all-ones kernels with a stride."""
+    """Pixels across on which the gradient of one last value is not zero, for kernels of ones with strides."""
     gradient = np.ones(1)
     for kernel, stride in reversed(stack):
         spread = np.zeros((len(gradient) - 1) * stride + 1)
@@ -87,7 +92,7 @@ def _support(stack):
 
 def _field_mistakes(stack):
     """Values of the usual mistakes for a stack, each with its hint."""
-    start, late, early, total, kernels = 0, 1, 1, 1, 1
+    start, product, early, total, kernels, steady = 0, 1, 1, 1, 1, 1
     jump = jump_early = 1
     for kernel, stride in stack:
         start += (kernel - 1) * jump
@@ -95,14 +100,16 @@ def _field_mistakes(stack):
         early += (kernel - 1) * jump_early
         total += kernel - 1
         kernels += kernel * jump
-        late *= kernel
+        product *= kernel
+        steady += (kernel - 1) * (stride == 1)
         jump *= stride
     return [
         (start, "one value alone sees one pixel: start with a field of 1, not 0."),
         (total, "after a stride, neighbors lie further apart: multiply what a kernel adds by the jump."),
         (early, "a layer's own stride counts for the layers after it: add to the field first, then change the jump."),
         (kernels, "a kernel of size k adds k - 1 steps, because it already stands on one value."),
-        (late, "kernel sizes do not multiply: each adds (k - 1) steps of the current jump."),
+        (steady, "layers with strides count as well: a 2x2 pooling adds one step and doubles the jump."),
+        (product, "kernel sizes do not multiply: each adds (k - 1) steps of the current jump."),
     ]
 
 
@@ -167,12 +174,13 @@ def content_target(answer):
         other = "block2_conv1" if layer == "block1_conv1" else "block1_conv1"
         loss = answer(network, photo, layer)
         yield f"a function comes back for {layer}", callable(loss), "return the function loss itself, not its value."
+        in_place = "the caller's photo was changed in place: copy it first."
+        yield "the photo is as before", np.array_equal(photo, before), in_place
         at_photo, value = loss(tf.constant(photo)), loss(tf.constant(x))
         shape = np.shape(value)
         yield "its value is a single number", shape == (), f"it has shape {shape}: sum over everything, positions too."
-        yield "it is 0 for the photo itself", np.allclose(at_photo, 0, atol=1e-3), (
-            f"it is {float(at_photo):.3g}: the target must be the features of the photo, prepared in the same way as x."
-        )
+        target = "the target must be the features of the photo, prepared in the same way as x."
+        yield "it is 0 for the photo itself", np.allclose(at_photo, 0, atol=1e-3), f"it is {at_photo:.3g}: {target}"
 
         def half_squares(layer, prepare=_prepare):
             F, P = reference(x, prepare=prepare), reference(photo, prepare=prepare)
@@ -187,9 +195,9 @@ def content_target(answer):
             (right / F.size, "it is divided by the number of values: the content loss is half the sum."),
             (np.abs(F - P).sum() / 2, "it sums absolute values: square the differences."),
             (half_squares(layer, lambda image: image), "the image was not preprocessed: use feature_extractor."),
-            (half_squares(layer, lambda image: image * 255 - MEAN), "the colors are in the order RGB: BGR is expected."),
-            (half_squares(layer, lambda image: _prepare(_prepare(image))), "feature_extractor preprocesses: do not do it twice."),
-        ]  # fmt: skip
+            (half_squares(layer, lambda image: image * 255 - MEAN), "the colors are in the order RGB, not BGR."),
+            (half_squares(layer, lambda image: _prepare(_prepare(image))), "the image is preprocessed twice."),
+        ]
         otherwise = "half the sum of squared differences between the features of x and of the photo at this layer."
         right_value = np.allclose(value, right, rtol=1e-3)
         yield f"it is the content loss at {layer}", right_value, _hint(value, mistakes, otherwise)
@@ -199,7 +207,6 @@ def content_target(answer):
         gradient = tape.gradient(value, pixels) if tf.is_tensor(value) else None
         numpy = "the tape cannot follow NumPy: compute the loss with TensorFlow, and do not call .numpy() in it."
         yield "it has a gradient", gradient is not None, numpy
-    yield "the photo is unchanged", np.array_equal(photo, before), "the caller's photo was changed in place: copy it."
 
 
 @check
@@ -240,4 +247,4 @@ def average_pooling(answer):
     same = _like(inside, reference(flat)["block2_conv1"][2:-2, 2:-2])
     yield "inside a constant image nothing changes", same, "the average of four equal values is that value."
     after = np.asarray(network(_prepare(image)[None]))
-    yield "the network itself is as before", np.array_equal(before, after), "build a new model; leave the network alone."
+    yield "the network itself is as before", np.array_equal(before, after), "build a new model, leave this one alone."

@@ -1,0 +1,127 @@
+"""The command line: `python -m stlib CONTENT... STYLE -o OUT`, also installed as `stlib`."""
+
+import argparse
+import inspect
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported: its greetings are not errors
+
+from tqdm import tqdm
+
+from stlib import color, images
+from stlib.network import load_vgg19
+from stlib.stylize import plan, stylize
+
+DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(stylize).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY and name != "callback"
+} | {"size": 512}
+
+EXAMPLE = """example:
+  python -m stlib images/content/summer_palace.jpg images/style/starry_night.jpg -o out/palace.png --size 640
+"""
+
+
+def main(arguments=None):
+    """Paint one picture, or several into a folder; return the exit code: 0, 2 for bad input, 130 if interrupted."""
+    options = parser().parse_args(arguments)
+    warnings.showwarning = lambda message, *_: print(f"stlib: {message}", file=sys.stderr)
+    try:
+        jobs, style, network, settings = prepare(options)
+        codes = [paint(*job, options, style, network, settings) for job in jobs]
+    except (ValueError, OSError) as error:
+        print(f"stlib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stlib: interrupted", file=sys.stderr)
+        return 130
+    return max(codes)
+
+
+def parser():
+    """Build the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        "stlib", description="Paint photos in the style of a painting.", epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("content", nargs="+", type=Path, metavar="CONTENT", help="the photos to paint")
+    parser.add_argument("style", type=Path, metavar="STYLE", help="the painting to take the style from")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="file to write; a folder for several photos")
+    parser.add_argument("--size", type=int, help="longest side of the result in pixels (%(default)s)")
+    parser.add_argument("--style-weight", type=float, help="more: closer to the painting (%(default)s)")
+    parser.add_argument("--content-weight", type=float, help="more: closer to the photo (%(default)s)")
+    parser.add_argument(
+        "--steps", type=_steps, metavar="N,N,...", help="steps of each scale, coarse to fine %(default)s"
+    )
+    parser.add_argument("--init", help="where to start: content, style or noise (%(default)s)")
+    parser.add_argument("--keep-colors", action="store_true", help="transfer luminance only, keep the photo's colors")
+    parser.add_argument("--weights", help="slim, imagenet (80 MB, once), or the path of a VGG19 file (slim)")
+    parser.add_argument("--seed", type=int, help="of the noise (%(default)s)")
+    parser.set_defaults(**DEFAULTS)
+    return parser
+
+
+def _steps(text):
+    return tuple(int(count) for count in text.split(","))
+
+
+def prepare(options):
+    """Load and check everything before any computing starts.
+
+    Returns the jobs (name, content, output path), the style, the network and the settings of `stylize`.
+    """
+    paths = output_paths(options.content, options.style, options.out)
+    style = images.load(options.style)
+    contents = [images.load(path) for path in options.content]
+    network = load_vgg19(options.weights)
+    settings = {name: getattr(options, name) for name in DEFAULTS}
+    for path, content in zip(options.content, contents):
+        try:
+            plan(content, style, network, settings)
+        except ValueError as error:
+            raise ValueError(f"{path} with {options.style}: {error}") from None
+    return list(zip(options.content, contents, paths)), style, network, settings
+
+
+def output_paths(contents, style, out):
+    """One writable path for each content: `out` itself, or files in the folder `out`; raise ValueError or OSError."""
+    if len(contents) == 1 and not out.is_dir():
+        return [images.check_output(out)]
+    if out.suffix.lower() in images.FORMATS and not out.is_dir():
+        raise ValueError(f"{out} is a file name, expected a folder for {len(contents)} photos: leave out the ending.")
+    paths = [out / f"{content.stem}_{style.stem}.png" for content in contents]
+    for path, content in zip(paths, contents):
+        if paths.count(path) > 1:
+            raise ValueError(f"Several photos are called {content.stem}, which would give one file: rename one.")
+    return [images.check_output(path) for path in paths]
+
+
+def paint(name, content, path, options, style, network, settings):
+    """Paint one picture and save it with its settings; an unfinished one gets a name of its own."""
+    start = time.perf_counter()
+    pair = color.gray_pair(content, style) if options.keep_colors else (content, style)
+    with tqdm(total=sum(settings["steps"]), desc=path.name, unit="step") as bar:
+
+        def show(progress):
+            bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
+            bar.update()
+
+        result = stylize(*pair, network, callback=show, **settings)
+    image = result.image
+    if options.keep_colors:
+        image = color.with_luminance(images.resize(content, image.shape[:2]), color.luminance(image))
+    if result.interrupted:
+        path = path.with_stem(f"{path.stem}.unfinished")
+    made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=network.name)
+    images.save(image, path, **made, **result.settings)
+    print(f"{path} ({time.perf_counter() - start:.1f} s)")
+    return 130 if result.interrupted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
