@@ -1,0 +1,161 @@
+"""The command line: what it writes, and that bad input is one sentence, exit code 2, before any computing."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from stlib import __main__ as cli
+from stlib import images
+from stlib.stylize import stylize
+
+CAT = str(ROOT / "images/content/chelsea_cat.jpg")
+PALACE = str(ROOT / "images/content/summer_palace.jpg")
+WAVE = str(ROOT / "images/style/great_wave.jpg")
+QUICK = ["--size", "48", "--steps", "2,1"]
+
+
+def test_help_has_an_example(capsys):
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["--help"])
+    assert exit.value.code == 0
+    assert (
+        "python -m stlib images/content/summer_palace.jpg images/style/starry_night.jpg -o" in capsys.readouterr().out
+    )
+
+
+def test_one_picture_with_its_settings(tmp_path, capsys):
+    out = tmp_path / "mit Leerzeichen/猫.png"
+    assert cli.main([CAT, WAVE, "-o", str(out), *QUICK, "--seed", "3", "--init", "noise", "--style-weight", "2"]) == 0
+    printed = capsys.readouterr()
+    assert re.search(rf"{re.escape(str(out))} \(\d+\.\d s\)", printed.out)
+    assert "3/3" in printed.err and "style=" in printed.err  # the progress bar
+    made = images.load_metadata(out)
+    assert (made["content"], made["style"], made["network"]) == ("chelsea_cat.jpg", "great_wave.jpg", "vgg19_slim")
+    settings = {name: made[name] for name in cli.DEFAULTS}
+    again = stylize(images.load(CAT), images.load(WAVE), **settings).image
+    np.testing.assert_array_equal(images.to_uint8(again), images.to_uint8(images.load(out)))
+
+
+def test_several_pictures_into_a_folder(tmp_path):
+    assert cli.main([CAT, PALACE, WAVE, "-o", str(tmp_path / "new"), *QUICK]) == 0
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == ["chelsea_cat_great_wave.png", "summer_palace_great_wave.png"]
+
+
+def test_keep_colors_keeps_chroma(tmp_path):
+    out = tmp_path / "a.png"
+    assert cli.main([CAT, WAVE, "-o", str(out), "--size", "64", "--steps", "20", "--keep-colors"]) == 0
+    photo, result = images.load(CAT, 64), images.load(out)
+    assert np.abs(photo - result).mean() > 0.02  # it was painted
+    inside = (result.min(axis=-1) > 0.01) & (result.max(axis=-1) < 0.99)  # where nothing was clipped
+    difference = (result - photo)[inside]
+    assert inside.mean() > 0.5 and np.ptp(difference, axis=-1).max() < 0.01  # R, G and B moved together
+
+
+@pytest.mark.parametrize("launcher", [["-m", "stlib"], ["-c", "import stlib.__main__ as m, sys; sys.exit(m.main())"]])
+def test_as_a_program_without_traceback(launcher, tmp_path):
+    command = [sys.executable, *launcher, "nowhere.jpg", WAVE, "-o", str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "stlib: There is no file nowhere.jpg: check the name" in done.stderr
+
+
+def test_installed_as_stlib():
+    from importlib.metadata import entry_points
+
+    (script,) = (each for each in entry_points(group="console_scripts") if each.name == "stlib")
+    assert script.load() is cli.main
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """A folder of files that cannot be painted."""
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "text.jpg").write_text("Dear diary")
+    images.save(np.random.default_rng(0).uniform(size=(90, 90, 3)), tmp_path / "good.png")
+    (tmp_path / "truncated.png").write_bytes((tmp_path / "good.png").read_bytes()[:9000])
+    images.save(np.zeros((2, 600, 3)), tmp_path / "strip.png")
+    images.save(np.zeros((30, 600, 3)), tmp_path / "narrow.png")
+    (tmp_path / "other").mkdir()
+    images.save(np.zeros((40, 40, 3)), tmp_path / "other/good.png")
+    return tmp_path
+
+
+BAD = {
+    "missing file": (["nowhere.jpg", WAVE], r"no file nowhere\.jpg: check the name"),
+    "missing style": ([CAT, "nowhere.jpg"], r"no file nowhere\.jpg: check the name"),
+    "folder": (["{odd}", WAVE], "is a folder, expected an image file: name one"),
+    "empty file": (["{odd}/empty.jpg", WAVE], r"empty\.jpg cannot be read as an image.*save it again"),
+    "text": (["{odd}/text.jpg", WAVE], r"text\.jpg cannot be read as an image.*save it again"),
+    "truncated": ([CAT, "{odd}/truncated.png"], r"truncated\.png cannot be read as an image.*save it again"),
+    "second of several": ([CAT, "{odd}/text.jpg", WAVE, "-o", "{odd}/new"], r"text\.jpg cannot be read"),
+    "shrinks to nothing": (["{odd}/strip.png", WAVE, "--size", "100"], r"strip\.png.*shrink to nothing at size 100"),
+    "too short": (["{odd}/narrow.png", WAVE, "--size", "100"], r"narrow\.png.*100 x 5 pixels.*needs 16.*at least 320"),
+    "style too short": ([CAT, "{odd}/narrow.png", "--size", "100"], r"narrow\.png.*style image is 100 x 5 pixels"),
+    "size": ([CAT, WAVE, "--size", "0"], "size is 0, expected a whole number of pixels"),
+    "negative weight": ([CAT, WAVE, "--style-weight", "-1"], r"style_weight is -1\.0, expected a number from 0 up"),
+    "NaN weight": ([CAT, WAVE, "--content-weight", "nan"], "content_weight is nan, expected a number from 0 up"),
+    "steps": ([CAT, WAVE, "--steps", "10,0"], r"steps is \(10, 0\), expected whole numbers from 1 up"),
+    "init": ([CAT, WAVE, "--init", "photo"], "init is 'photo', expected one of 'content', 'style', 'noise'"),
+    "weights": (
+        [CAT, WAVE, "--weights", "vgg19.h5"],
+        r"no weights file vgg19\.h5: give 'slim', 'imagenet' or the path",
+    ),
+    "memory": ([CAT, WAVE, "--size", "900000"], r"needs about .* GB of memory and .* free: take a size of at most"),
+    "format": ([CAT, WAVE, "-o", "{odd}/a.bmp"], r"a\.bmp has the ending '\.bmp', expected one of \.png"),
+    "below a file": ([CAT, WAVE, "-o", "{odd}/text.jpg/a.png"], r"a\.png cannot be written: choose a folder"),
+    "one file for two": ([CAT, PALACE, WAVE, "-o", "{odd}/a.png"], "expected a folder for 2 photos: leave out"),
+    "same names": (["{odd}/good.png", "{odd}/other/good.png", WAVE, "-o", "{odd}/new"], "called good.*rename one"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_sentence_and_exit_code_2_before_computing(name, odd, capsys, monkeypatch):
+    arguments, words = BAD[name]
+    arguments = [argument.format(odd=odd) for argument in arguments]
+    if "-o" not in arguments:
+        arguments += ["-o", str(odd / "out.png")]
+    monkeypatch.setattr(cli, "stylize", lambda *_, **__: pytest.fail("it started to compute"))
+    assert cli.main(arguments) == 2
+    message = capsys.readouterr().err
+    assert re.search(words, message), message
+    assert message.count("\n") == 1 and message.startswith("stlib: ")
+    assert not (odd / "out.png").exists()
+
+
+def test_words_that_are_no_numbers_are_refused_by_the_parser(capsys):
+    with pytest.raises(SystemExit) as exit:
+        cli.main([CAT, WAVE, "-o", "a.png", "--steps", "ten"])
+    assert exit.value.code == 2 and "--steps" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_keeps_the_old_picture(tmp_path, monkeypatch):
+    out = tmp_path / "a.png"
+    images.save(np.zeros((8, 8, 3)), out)
+    before = out.read_bytes()
+
+    def interrupted(content, style, network, callback, **settings):
+        def stop(progress):
+            callback(progress)
+            if progress.step == 2:
+                raise KeyboardInterrupt
+
+        return stylize(content, style, network, callback=stop, **settings)
+
+    monkeypatch.setattr(cli, "stylize", interrupted)
+    assert cli.main([CAT, WAVE, "-o", str(out), *QUICK]) == 130
+    assert out.read_bytes() == before
+    assert images.load(tmp_path / "a.unfinished.png").shape[1] == 48
+
+
+def test_a_failed_run_keeps_the_old_picture(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "a.png"
+    images.save(np.zeros((8, 8, 3)), out)
+    before = out.read_bytes()
+    monkeypatch.setattr(cli, "stylize", lambda *_, **__: (_ for _ in ()).throw(OSError("the disk is gone")))
+    assert cli.main([CAT, WAVE, "-o", str(out), *QUICK]) == 2
+    assert out.read_bytes() == before and "stlib: the disk is gone" in capsys.readouterr().err
