@@ -44,6 +44,9 @@ def total_variation_loss(x):
     Not in the paper; Mahendran & Vedaldi, *Understanding deep image representations by inverting them*, 2015.
     """
     x = tf.convert_to_tensor(x)
-    down = tf.square(x[..., 1:, :, :] - x[..., :-1, :, :])
-    across = tf.square(x[..., :, 1:, :] - x[..., :, :-1, :])
-    return tf.reduce_mean(down) + tf.reduce_mean(across)
+    height, width, channels = tf.unstack(tf.shape(x)[-3:])
+    x = tf.reshape(x, (-1, height, width, channels))
+    # tf.slice(x, begin, size) with -1 for "up to the end": on a CPU its gradient takes a quarter of that of x[:, 1:]
+    down = tf.slice(x, (0, 1, 0, 0), (-1, -1, -1, -1)) - tf.slice(x, (0, 0, 0, 0), (-1, height - 1, -1, -1))
+    across = tf.slice(x, (0, 0, 1, 0), (-1, -1, -1, -1)) - tf.slice(x, (0, 0, 0, 0), (-1, -1, width - 1, -1))
+    return tf.reduce_mean(tf.square(down)) + tf.reduce_mean(tf.square(across))

@@ -88,6 +88,7 @@ def _value_hint(y, image, kernels, stride):
         (expected / image.shape[-1], "you average over the input channels: sum over them."),
         (expected / k**2, "you average over the window: sum over it."),
         (expected / (k**2 * image.shape[-1]), "you take the mean: a convolution sums over window and channels."),
+        (2 * expected, "it is twice the sum: a factor of 2 has crept in."),
         (np.maximum(expected, 0), "you apply a ReLU: leave negative values as they are."),
     ]
     for wrong, hint in mistakes:
@@ -100,7 +101,7 @@ def _value_hint(y, image, kernels, stride):
 def strided_convolution(conv):
     """`conv(image, kernels, stride)` equals the loops above on random shapes and leaves its arguments alone."""
     rng = np.random.default_rng(1)
-    cases = [("one channel, stride 1", 7, 7, 1, 1, 3, 1), ("several channels in and out", 8, 6, 3, 4, 3, 1)]
+    cases = [("one channel, stride 1", 7, 8, 1, 1, 3, 1), ("several channels in and out", 8, 6, 3, 4, 3, 1)]
     cases += [("stride 2", 9, 12, 1, 1, 3, 2), ("stride 3 and a border left over", 13, 9, 2, 3, 2, 3)]
     for _ in range(8):
         k, stride = int(rng.integers(1, 5)), int(rng.integers(1, 4))
@@ -147,7 +148,7 @@ def _stack(shape, layers):
 
 
 STACKS = [
-    ("one convolution", (8, 8, 3), [("conv", 4, 3, 1, "valid")]),
+    ("one convolution", (8, 9, 2), [("conv", 4, 3, 1, "valid")]),
     ("padding", (9, 12, 3), [("conv", 5, 5, 1, "same")]),
     ("stride", (10, 13, 2), [("conv", 4, 3, 2, "valid")]),
     ("stride and padding", (9, 12, 2), [("conv", 4, 3, 2, "same")]),
@@ -170,7 +171,7 @@ def stack_summary(summary):
         (h, w, n), expected, mistakes = _stack(shape, layers)
         hint = f"it gives {got}, expected {(h, w, n)}: work through the formula for one side by hand, rounding down."
         if got[2] != n:
-            hint = f"it gives {got[2]} channels, expected {n}: a convolution gives one channel a filter, pooling keeps them."
+            hint = f"it gives {got[2]} channels, expected {n}: one for each filter, pooling keeps them."
         elif got[:2] == (w, h):
             hint = "height and width are swapped: the shape is (height, width, channels)."
         elif got[:2] == shape[:2]:
@@ -195,11 +196,12 @@ def stack_summary(summary):
 
 
 def _brightness_baseline(training, validation, k=15):
-    """Accuracy of k nearest neighbors on one number a patch: its mean brightness."""
+    """Accuracy of k nearest neighbors on one number a patch, its mean brightness; at least that of guessing."""
     (x, y), (x_new, y_new) = training, validation
     a, b = (np.asarray(patches, float).mean((1, 2, 3)) for patches in (x, x_new))
     nearest = np.argsort(np.abs(b[:, None] - a[None]), axis=1, kind="stable")[:, :k]
-    return np.mean([np.bincount(np.asarray(y)[row]).argmax() == label for row, label in zip(nearest, y_new)])
+    right = np.mean([np.bincount(np.asarray(y)[row]).argmax() == label for row, label in zip(nearest, y_new)])
+    return max(right, np.bincount(y_new).max() / len(y_new))
 
 
 @check
@@ -237,10 +239,10 @@ def patch_classifier(answer):
         f"{1 - same:.0%} of its answers change: average the three channels first, x.mean(axis=-1).",
     )
     accuracy, baseline = np.mean(got[:n] == np.asarray(y_new)), _brightness_baseline(training, validation)
-    hint = "describe the arrangement: how strongly do edges of several directions and sizes answer?"
+    hint = "Describe the arrangement: how strongly do edges of several directions and sizes answer?"
     if accuracy < 1.2 / len(np.unique(y)):
         hint = (
-            "that is chance: do labels and patches stay in the same order, and are new patches prepared like old ones?"
+            "That is chance: do labels and patches stay in the same order, and are new patches prepared like old ones?"
         )
     yield (
         f"it beats brightness alone ({baseline:.2f}) by 0.05 or more",

@@ -13,6 +13,7 @@ def gram_by_loops(gram):
     G, right = np.asarray(gram(F)), M.T @ M
     yield "the result has shape (N, N)", G.shape == (5, 5), _about_shape(G.shape, N=5, M=12)
     yield "it is symmetric", _close(G, G.T), "G[i, j] and G[j, i] are the same product: fill both halves of the matrix."
+    yield "the argument is unchanged", np.array_equal(F, given), "work on a copy: your code writes into its argument."
     lowest = np.linalg.eigvalsh(G).min()
     yield (
         "it is positive semi-definite",
@@ -25,7 +26,6 @@ def gram_by_loops(gram):
     hint = "s times the features must give s * s times the matrix: multiply a channel by a channel, once."
     yield "features times 3 give 9 times the matrix", _close(gram(3 * F), 9 * G), hint
     yield "it is the sum of the products of the channels", _close(G, right), _about_factor(G, M, right)
-    yield "the argument is unchanged", np.array_equal(F, given), "work on a copy: your code writes into its argument."
 
 
 @check
@@ -39,6 +39,7 @@ def gram_per_position(gram):
     if G.shape == (5, 5):
         hint = "the images of the batch are added up: keep the batch axis, with a letter of its own in einsum."
     yield "the result has shape (B, N, N)", G.shape == (2, 5, 5), hint
+    yield "the argument is unchanged", np.array_equal(F, given), "work on a copy: your code writes into its argument."
     tiled = np.asarray(gram(np.tile(F, (1, 2, 2, 1))))
     hint = "four copies side by side have four times the positions: divide by h * w of the features you are given."
     yield "tiling the features leaves it as it is", _close(tiled, G), hint
@@ -54,7 +55,6 @@ def gram_per_position(gram):
     if _close(np.swapaxes(G, 1, 2)[::-1] * 12, sums):
         hint = "the images of the batch have changed places."
     yield "each matrix is the image's own sum over its positions, divided by h * w", _close(G, sums / 12), hint
-    yield "the argument is unchanged", np.array_equal(F, given), "work on a copy: your code writes into its argument."
 
 
 @check
@@ -100,8 +100,8 @@ def style_distance(distance):
 @check
 def blended_styles(blend):
     """Check `blend(A, B, t)`: dicts layer -> Gram matrix, from A at t = 0 to B at t = 1."""
-    A = {"first": _gram(_random(30, 4)), "second": _gram(_random(20, 6))}
-    B = {"first": _gram(_random(30, 4, seed=1)) * 5, "second": _gram(_random(20, 6, seed=2)) * 5}
+    F = [np.maximum(_random(*shape, seed=seed), 0) for seed, shape in enumerate([(5, 4), (6, 6)] * 2, 13)]
+    A, B = {"first": _gram(F[0]), "second": _gram(F[1])}, {"first": 5 * _gram(F[2]), "second": 5 * _gram(F[3])}
     given = [{layer: G.copy() for layer, G in style.items()} for style in (A, B)]
     ends = blend(A, B, 0.0), blend(A, B, 1.0)
     hint = "return a dict with a matrix for each layer of A: {layer: ... for layer in A}."
@@ -124,9 +124,7 @@ def blended_styles(blend):
         "blend whole matrices, not sums, diagonals or single numbers of them.",
     )
     lowest = min(np.linalg.eigvalsh(np.nan_to_num(_mean(half[layer]))).min() for layer in A)
-    hint = (
-        f"an eigenvalue is {lowest:.2g}: add the matrices with factors that are not negative; no roots, no differences."
-    )
+    hint = f"an eigenvalue is {lowest:.2g}: add the matrices with factors from 0 up; no powers, no differences."
     yield "half way it is positive semi-definite", lowest > -1e-3, hint
     hint = "at t = 0 nothing of B may be left, and all of A: what are the factors of A and B then?"
     if all(_close(ends[0][layer], B[layer]) for layer in A):
