@@ -1,4 +1,4 @@
-"""Keeping the colours of the photo: Gatys, Bethge, Hertzmann & Shechtman, *Preserving color in neural artistic
+"""Keeping the colors of the photo: Gatys, Bethge, Hertzmann & Shechtman, *Preserving color in neural artistic
 style transfer*, 2016. Images are (h, w, 3), RGB in [0, 1]; `notebooks/06` compares the two methods.
 """
 
@@ -28,10 +28,10 @@ def gray_pair(content, style):
 
 
 def match_colors(image, target):
-    """Move the colours of `image` so that their mean and covariance are those of `target` (their section 2).
+    """Move the colors of `image` so that their mean and covariance are those of `target` (their section 2).
 
     x -> R_target R_image^-1 (x - mean_image) + mean_target, with R the symmetric root of the covariance; then
-    clipped to [0, 1]. With the style as `image` and the content as `target`, the painting is recoloured first.
+    clipped to [0, 1]. With the style as `image` and the content as `target`, the painting is recolored first.
     """
     pixels, goal = image.reshape(-1, 3), target.reshape(-1, 3)
     transform = _root(np.cov(goal.T), 0.5) @ _root(np.cov(pixels.T), -0.5)  # (3, 3)
@@ -40,6 +40,6 @@ def match_colors(image, target):
 
 
 def _root(covariance, power):
-    """A power of a symmetric positive semi-definite matrix; 1e-6 keeps flat colours invertible."""
+    """A power of a symmetric positive semi-definite matrix; 1e-6 keeps flat colors invertible."""
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.maximum(values, 1e-6) ** power @ vectors.T

@@ -19,7 +19,7 @@ def load(path, size=None):
     """Read an image file as float32 (h, w, 3), RGB in [0, 1].
 
     `size` is the longest side in pixels, the aspect ratio is kept; None keeps the file's own size.
-    EXIF orientation is honoured; grey, palette, CMYK and 16-bit files are converted, transparency is
+    EXIF orientation is honored; gray, palette, CMYK and 16-bit files are converted, transparency is
     laid over white, of an animation the first frame is taken.
     Raises FileNotFoundError if there is no such file, ValueError if it is not a readable image.
     """
@@ -53,18 +53,18 @@ def one_line(error):
 
 def _to_array(picture):
     """Convert a Pillow picture of any mode to float32 (h, w, 3) in [0, 1]."""
-    if picture.mode.startswith("I"):  # 16 bits a pixel, grey
-        grey = np.clip(np.asarray(picture, np.float32) / 65535, 0, 1)
+    if picture.mode.startswith("I"):  # 16 bits a pixel, gray
+        gray = np.clip(np.asarray(picture, np.float32) / 65535, 0, 1)
     elif picture.mode == "F":
-        grey = np.asarray(picture, np.float32)
-        if not (grey.min() >= 0 and grey.max() <= 1):  # also true for NaN
+        gray = np.asarray(picture, np.float32)
+        if not (gray.min() >= 0 and gray.max() <= 1):  # also true for NaN
             raise ValueError("its floating-point values are not in [0, 1]")
     else:
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
         return np.asarray(picture.convert("RGB"), np.float32) / 255
-    return np.repeat(grey[..., None], 3, axis=-1)
+    return np.repeat(gray[..., None], 3, axis=-1)
 
 
 def check_image(image, name="image"):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 def gram_matrix(F):
-    """G = F^T F, (N, N): products of channels summed over all positions, not normalised (equation 3)."""
+    """G = F^T F, (N, N): products of channels summed over all positions, not normalized (equation 3)."""
     F = tf.convert_to_tensor(F)
     F = tf.reshape(F, (-1, F.shape[-1]))  # (M, N)
     return tf.matmul(F, F, transpose_a=True)  # (N, N)
@@ -39,7 +39,7 @@ def relative_error(x, target):
 
 
 def total_variation_loss(x):
-    """Mean of the squared differences between neighbouring pixels, down plus across.
+    """Mean of the squared differences between neighboring pixels, down plus across.
 
     Not in the paper; Mahendran & Vedaldi, *Understanding deep image representations by inverting them*, 2015.
     """

@@ -13,13 +13,13 @@ from PIL import Image
 
 from stlib.images import to_uint8
 
-# Okabe & Ito's colours, which people with any colour vision can tell apart; one for each loss in the whole course.
+# Okabe & Ito's colors, which people with any color vision can tell apart; one for each loss in the whole course.
 COLORS = {"content": "#0072B2", "style": "#D55E00", "total_variation": "#009E73", "total": "#000000"}
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
 
 def use_style():
-    """Set matplotlib up for the course: small JPEG figures in notebooks, thin axes, colour-blind-safe colours."""
+    """Set matplotlib up for the course: small JPEG figures in notebooks, thin axes, color-blind-safe colors."""
     plt.rcParams.update({
         "figure.dpi": 100, "figure.constrained_layout.use": True, "font.size": 10, "axes.titlesize": 10,
         "axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": plt.cycler(color=PALETTE),
@@ -56,14 +56,14 @@ def show_images(images, titles=None, columns=4, width=9.0, **imshow):
 
 
 def show_features(F, channels=range(8), columns=8, width=9.0):
-    """Show `channels` of features (1, h, w, N) or (h, w, N) as grey maps, each from 0 (black) to its maximum."""
+    """Show `channels` of features (1, h, w, N) or (h, w, N) as gray maps, each from 0 (black) to its maximum."""
     F = np.reshape(F, np.shape(F)[-3:])
     maps = [F[..., channel] for channel in channels]
     return show_images(maps, [f"channel {channel}" for channel in channels], columns, width, cmap="gray", vmin=0)
 
 
 def show_gram(matrices, titles=None, columns=4, width=9.0):
-    """Show Gram matrices (N, N) as heat maps of the square root of |G|, one colour scale each; 0 is darkest."""
+    """Show Gram matrices (N, N) as heat maps of the square root of |G|, one color scale each; 0 is darkest."""
     return show_images([np.sqrt(np.abs(G)) for G in matrices], titles, columns, width, cmap="viridis", vmin=0)
 
 

@@ -225,12 +225,12 @@ def by_edges(x, labels, x_other):
 
 def by_network(x, labels, x_other):
     keras.utils.set_random_seed(0)
-    grey, grey_other = (each.mean(axis=-1, keepdims=True) for each in (x, x_other))
+    gray, gray_other = (each.mean(axis=-1, keepdims=True) for each in (x, x_other))
     layers = [keras.layers.Conv2D(8, 3, activation="relu"), keras.layers.GlobalAveragePooling2D()]
     network = keras.Sequential([keras.Input((32, 32, 1)), *layers, keras.layers.Dense(3, activation="softmax")])
     network.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
-    network.fit(10 * (grey - 0.5), labels, epochs=25, verbose=0)
-    return network.predict(10 * (grey_other - 0.5), verbose=0).argmax(axis=1)
+    network.fit(10 * (gray - 0.5), labels, epochs=25, verbose=0)
+    return network.predict(10 * (gray_other - 0.5), verbose=0).argmax(axis=1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Keeping colours: what each method promises, in numbers."""
+"""Keeping colors: what each method promises, in numbers."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from stlib import color
 
 @pytest.fixture
 def pair(rng):
-    """Two smooth-coloured images whose matched colours stay inside [0, 1], so that clipping plays no part."""
+    """Two smooth-colored images whose matched colors stay inside [0, 1], so that clipping plays no part."""
     content = 0.5 + 0.08 * rng.normal(size=(40, 30, 3)) @ np.array([[1, 0.2, 0], [0, 1, 0.3], [0.1, 0, 0.5]])
     style = 0.45 + 0.05 * rng.normal(size=(25, 35, 3))
     return np.clip(content, 0, 1), style

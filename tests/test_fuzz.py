@@ -24,8 +24,8 @@ def every_format():
         for mode in ("RGB", "L", "P", "1", "RGBA", "CMYK", "I;16", "F"):
             picture = Image.fromarray(noise)
             if mode in ("I;16", "F"):
-                grey = noise[..., 0].astype(np.uint16 if mode == "I;16" else np.float32)
-                picture = Image.fromarray(grey / 255 if mode == "F" else grey)
+                gray = noise[..., 0].astype(np.uint16 if mode == "I;16" else np.float32)
+                picture = Image.fromarray(gray / 255 if mode == "F" else gray)
             try:
                 stream = io.BytesIO()
                 picture.convert(mode).save(stream, name)

@@ -47,20 +47,20 @@ def test_load_any_mode_and_size(tmp_path_factory, width, height, mode, size):
 @pytest.mark.parametrize("bits", [16, 32])
 def test_sixteen_bits_keep_their_precision(tmp_path, bits):
     path = tmp_path / ("a.png" if bits == 16 else "a.tiff")
-    grey = np.arange(0, 65536, 257).reshape(16, 16)
-    Image.fromarray(grey.astype(np.uint16 if bits == 16 else np.int32)).save(path)
-    np.testing.assert_allclose(images.load(path)[..., 1], grey / 65535, atol=1e-6)
+    gray = np.arange(0, 65536, 257).reshape(16, 16)
+    Image.fromarray(gray.astype(np.uint16 if bits == 16 else np.int32)).save(path)
+    np.testing.assert_allclose(images.load(path)[..., 1], gray / 65535, atol=1e-6)
 
 
 def test_transparency_is_laid_over_white(tmp_path):
     Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    Image.new("LA", (2, 2), (0, 51)).save(tmp_path / "grey.png")
+    Image.new("LA", (2, 2), (0, 51)).save(tmp_path / "gray.png")
     assert images.load(tmp_path / "clear.png").min() == 1
-    np.testing.assert_allclose(images.load(tmp_path / "grey.png"), 0.8, atol=0.005)
+    np.testing.assert_allclose(images.load(tmp_path / "gray.png"), 0.8, atol=0.005)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_honoured(tmp_path, orientation):
+def test_exif_orientation_is_honored(tmp_path, orientation):
     upright = Image.new("RGB", (3, 2))
     upright.putpixel((0, 0), (255, 0, 0))
     inverse = {

@@ -63,7 +63,7 @@ def test_style_error_falls_and_content_stays(optimizer, network, lake, starry):
     # Measured: the style error falls by a factor of 41 with Adam, 37 with L-BFGS-B; 25 fails at half of that.
     assert style[0] / style[last].min() > 25
     assert content[-1] < 0.7  # measured: 0.52 and 0.42
-    assert result.image.std() > 0.1  # not grey: measured 0.18 and 0.17, the painting has 0.19
+    assert result.image.std() > 0.1  # not gray: measured 0.18 and 0.17, the painting has 0.19
     assert not result.interrupted and len(style) <= 270
 
 
