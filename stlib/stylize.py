@@ -120,6 +120,8 @@ def stylize(
             batch = tf.constant(images.resize(image, shapes[scale - 1])[None])
             losses_at = functools.partial(value_and_gradient, P=P, A=A, weights=weights)
             batch = minimize(losses_at, batch, count, on_step)
+            if not np.isfinite(batch).all():
+                raise FloatingPointError(np.nan)
             image = batch[0].numpy()
     except KeyboardInterrupt:
         interrupted = True
