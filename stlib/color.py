@@ -18,7 +18,7 @@ def with_luminance(image, Y):
 
 
 def gray_pair(content, style):
-    """Content and style as gray images for luminance-only transfer (their section 3).
+    """Content and style as gray images for luminance-only transfer.
 
     The luminance of the style gets the mean and the deviation of the content's, so that strokes keep their contrast.
     """
@@ -28,7 +28,7 @@ def gray_pair(content, style):
 
 
 def match_colors(image, target):
-    """Move the colors of `image` so that their mean and covariance are those of `target` (their section 2).
+    """Move the colors of `image` so that their mean and covariance are those of `target`.
 
     x -> R_target R_image^-1 (x - mean_image) + mean_target, with R the symmetric root of the covariance; then
     clipped to [0, 1]. With the style as `image` and the content as `target`, the painting is recolored first.
