@@ -8,7 +8,16 @@ import time
 import warnings
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported: its greetings are not errors
+# While it is imported, TensorFlow greets on stderr, which a reader would take for errors.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+os.dup2(null, 2)
+try:
+    import tensorflow  # noqa: F401
+finally:
+    os.dup2(stderr, 2)
+    os.close(stderr)
+    os.close(null)
 
 from tqdm import tqdm
 

@@ -61,7 +61,8 @@ def test_as_a_program_without_traceback(launcher, tmp_path):
     command = [sys.executable, *launcher, "nowhere.jpg", WAVE, "-o", str(tmp_path / "a.png")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "stlib: There is no file nowhere.jpg: check the name" in done.stderr
+    assert done.stderr.startswith("stlib: There is no file nowhere.jpg: check the name")
+    assert done.stderr.count("\n") == 1  # and nothing from TensorFlow
 
 
 def test_installed_as_stlib():
