@@ -32,8 +32,8 @@ def test_load_any_mode_and_size(tmp_path_factory, width, height, mode, size):
     else:
         picture = picture.convert("P").convert("PA") if mode == "PA" else picture.convert(mode)
     path = tmp_path_factory.mktemp("modes") / "a.tiff"
-    if mode in ("P", "PA"):
-        path = path.with_suffix(".png" if mode == "P" else ".im")
+    endings = {"P": ".png", "PA": ".im", "YCbCr": ".jpg"}  # Pillow 12 cannot read back its own YCbCr TIFF
+    path = path.with_suffix(endings.get(mode, ".tiff"))
     picture.save(path)
     image = images.load(path, size)
     assert image.dtype == np.float32 and image.min() >= 0 and image.max() <= 1
