@@ -42,14 +42,16 @@ def main(arguments=None):
     warnings.showwarning = lambda message, *_: print(f"stlib: {message}", file=sys.stderr)
     try:
         jobs, style, network, settings = prepare(options)
-        codes = [paint(*job, options, style, network, settings) for job in jobs]
+        for job in jobs:
+            if not paint(*job, options, style, network, settings):
+                return 130  # Ctrl-C means all of it, not the next photo
     except (ValueError, OSError) as error:
         print(f"stlib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stlib: interrupted", file=sys.stderr)
         return 130
-    return max(codes)
+    return 0
 
 
 def parser():
@@ -111,7 +113,7 @@ def output_paths(contents, style, out):
 
 
 def paint(name, content, path, options, style, network, settings):
-    """Paint one picture and save it with its settings; an unfinished one gets a name of its own."""
+    """Paint one picture, save it with its settings, return whether it is finished; else it gets a name of its own."""
     start = time.perf_counter()
     pair = color.gray_pair(content, style) if options.keep_colors else (content, style)
     with tqdm(total=sum(settings["steps"]), desc=path.name, unit="step") as bar:
@@ -129,7 +131,7 @@ def paint(name, content, path, options, style, network, settings):
     made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=network.name)
     images.save(image, path, **made, **result.settings)
     print(f"{path} ({time.perf_counter() - start:.1f} s)")
-    return 130 if result.interrupted else 0
+    return not result.interrupted
 
 
 if __name__ == "__main__":

@@ -94,18 +94,18 @@ def check_layers(network, layers):
 
 def minimum_side(network, layers):
     """Shortest side in pixels at which the deepest of `layers` still has one position."""
-    names = [layer.name for layer in network.layers]
-    deepest = max(names.index(layer) for layer in layers)
-    return 2 ** sum("pool" in name for name in names[: deepest + 1])
+    return 2 ** sum("pool" in layer.name for layer in _until_deepest(network, layers))
 
 
 def floats_per_pixel(network, layers):
     """How many activations the network holds for each pixel of the image, up to the deepest of `layers`."""
     total, positions = 0.0, 1.0  # positions for each pixel: a quarter after each pooling
-    for layer in network.layers[1:]:
+    for layer in _until_deepest(network, layers):
         positions /= 4 if "pool" in layer.name else 1
         total += layer.output.shape[-1] * positions
-        layers = [each for each in layers if each != layer.name]
-        if not layers:
-            break
     return total
+
+
+def _until_deepest(network, layers):
+    names = [layer.name for layer in network.layers]
+    return network.layers[1 : max(names.index(layer) for layer in layers) + 1]

@@ -151,6 +151,8 @@ def test_an_interrupted_run_keeps_the_old_picture(tmp_path, monkeypatch):
     assert cli.main([CAT, WAVE, "-o", str(out), *QUICK]) == 130
     assert out.read_bytes() == before
     assert images.load(tmp_path / "a.unfinished.png").shape[1] == 48
+    assert cli.main([CAT, PALACE, WAVE, "-o", str(tmp_path / "new"), *QUICK]) == 130
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["chelsea_cat_great_wave.unfinished.png"]
 
 
 def test_a_failed_run_keeps_the_old_picture(tmp_path, monkeypatch, capsys):
