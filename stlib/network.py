@@ -21,22 +21,34 @@ def load_vgg19(weights=None, pooling="max"):
 
     weights: "slim", the embedded network with a quarter of the channels, up to block5_conv1;
         "imagenet", the real VGG19 from Keras' cache, or else downloaded (80 MB, once);
-        a path to a VGG19 weights file without top (.h5, .weights.h5 or .keras);
+        a path to a VGG19 weights file without top (.h5, .weights.h5 or .keras), or to a slim network that
+        stlib.weights.train_slim made (.npz);
         None, the environment variable STLIB_WEIGHTS if it is set, else "slim".
     pooling: "max", as VGG19 was trained, or "average".
     Raises ValueError or OSError (FileNotFoundError, if there is no such file) in one sentence.
     """
     weights = weights or os.environ.get("STLIB_WEIGHTS") or "slim"
     if weights == "slim":
-        arrays = files.read_slim()
-        network = build_vgg19((16, 32, 64, 128, 128), pooling, name="vgg19_slim")
-        network = keras.Model(network.input, network.get_layer("block5_conv1").output, name=network.name)
-    else:
-        path = files.imagenet_file() if weights == "imagenet" else Path(weights)
-        arrays = files.read_vgg19(path, build_vgg19())
-        network = build_vgg19(pooling=pooling)
+        return build_slim(files.read_slim(), pooling)
+    if Path(weights).suffix == ".npz":
+        return build_slim(files.read_npz(Path(weights)), pooling)
+    path = files.imagenet_file() if weights == "imagenet" else Path(weights)
+    network = build_vgg19(pooling=pooling)
+    files.read_vgg19(path, network)
+    network.trainable = False
+    return network
+
+
+def build_slim(arrays, pooling="max"):
+    """Build a frozen network of VGG19's layout from {layer: [kernel, bias]}, up to the last layer given.
+
+    kernel: (3, 3, in, out), bias: (out,); the widths of the blocks are theirs.
+    """
+    widths = [len(arrays[f"block{block}_conv1"][1]) for block in range(1, 6)]
+    network = build_vgg19(widths, pooling, name="vgg19_slim")
     for layer, values in arrays.items():
         network.get_layer(layer).set_weights(values)
+    network = keras.Model(network.input, network.get_layer(list(arrays)[-1]).output, name=network.name)
     network.trainable = False
     return network
 

@@ -1,4 +1,4 @@
-"""Weights files: the embedded slim network and VGG19's published file, read as {layer: [kernel, bias]}.
+"""Weights files: the embedded slim network, read as {layer: [kernel, bias]}, and VGG19's published file.
 
 kernel is float32 (3, 3, in, out), bias (out,). MODEL_CARD.md says what the embedded file is.
 Every failure is one sentence that says what to do; nothing of the user's is ever deleted or replaced.
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from stlib.images import one_line
 
+SLIM_LAYERS = [f"block{block}_conv{k}" for block, convs in enumerate((2, 2, 4, 4, 1), 1) for k in range(1, convs + 1)]
 SLIM_SHA256 = "e44e1e7df6a69c099eeaff62bbe0551ddd4b669ebb83f4bd1a08f8dddbb25d8c"
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
 VGG19_URL = (
@@ -33,20 +34,41 @@ def read_slim(path=None):
     path = path or resources.files("stlib.weights") / "vgg19_slim.npz"
     if hashlib.sha256(path.read_bytes()).hexdigest() != SLIM_SHA256:
         raise ValueError(f"{path} is not the network that stlib was published with: install stlib again.")
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        layers = dict.fromkeys(name.split("/")[0] for name in arrays)  # a set that keeps the order
-        return {layer: [np.float32(arrays[f"{layer}/kernel"]), arrays[f"{layer}/bias"]] for layer in layers}
+    return read_npz(path)
 
 
-def read_vgg19(path, network):
-    """Read a VGG19 file without top, in Keras' current or legacy HDF5 layout, through `network`.
+def read_npz(path):
+    """Read a file of the slim layout. Raises FileNotFoundError, or ValueError if it is not one."""
+    _check_exists(path)
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            layers = dict.fromkeys(name.split("/")[0] for name in arrays)  # a set that keeps the order
+            arrays = {layer: [np.float32(arrays[f"{layer}/{part}"]) for part in ("kernel", "bias")] for layer in layers}
+        if list(arrays) != SLIM_LAYERS:
+            raise ValueError(f"its layers are {', '.join(arrays)}")
+        channels = 3
+        for layer, (kernel, bias) in arrays.items():
+            if kernel.shape != (3, 3, channels, *bias.shape):
+                raise ValueError(f"the kernel of {layer} has shape {kernel.shape}")
+            channels = len(bias)
+    except Exception as error:  # NumPy raises almost any type for a broken or foreign file
+        raise ValueError(f"{path} is not a network of the slim layout ({one_line(error)}): copy it again.") from error
+    return arrays
 
-    `network` is a VGG19 with arbitrary weights. Raises FileNotFoundError or ValueError.
-    """
+
+def _check_exists(path):
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no weights file {path}: give 'slim', 'imagenet' or the path of a VGG19 weights file."
         )
+
+
+def read_vgg19(path, network):
+    """Load a VGG19 file without top, in Keras' current or legacy HDF5 layout, into `network`, a VGG19.
+
+    Raises FileNotFoundError or ValueError.
+    """
+    _check_exists(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Keras only warns when a file lacks layers
@@ -56,7 +78,6 @@ def read_vgg19(path, network):
         raise ValueError(
             f"{path} is not a complete VGG19 weights file without top ({one_line(error)}): copy or download it again."
         ) from error
-    return {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
 
 
 def _read_legacy(path, network):
