@@ -1,6 +1,8 @@
 """The notebooks as documents: names, links, stored outputs, lengths, markers, solutions, taught before imported."""
 
 import ast
+import inspect
+import itertools
 import re
 import statistics
 
@@ -8,17 +10,19 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-from stlib import losses, network
+from stlib import losses, network, optimize
 
 FOLDER = ROOT / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
 MARKER = "# NBVAL_CHECK_OUTPUT"
 TAUGHT = {
     name
-    for module in (losses, network)
+    for module in (losses, network, optimize)
     for name, value in vars(module).items()
-    if callable(value) and value.__module__ == module.__name__ and name not in ("load_vgg19", "build_vgg19")
-}
+    if inspect.isfunction(value)
+    and value.__module__ == module.__name__
+    and not name.startswith(("_", "load_", "build_"))
+} | {"stylize"}
 
 
 @pytest.fixture(params=PATHS, ids=[path.stem for path in PATHS])
@@ -102,6 +106,35 @@ def test_core_words(path, text):
     assert len(core.split()) <= 1800
 
 
+def test_figures_are_described(cells):
+    """A caption in italics begins the cell after a figure; a solution's caption has its tag and goes with it."""
+    for cell, after in zip(cells, [*cells[1:], nbformat.v4.new_markdown_cell()]):
+        shown = [output.get("data", {}) for output in cell.get("outputs", [])]
+        if any(kind.startswith("image/") for data in shown for kind in data):
+            caption = re.match(r"\*(?![* ])(.+?)\*", after.source, re.S)
+            assert after.cell_type == "markdown" and caption, f"no caption after {cell.source[:60]!r}"
+            assert len(caption[1].split()) >= 5, f"{caption[1]!r} says too little"
+            solution, its = ("solution" in each.metadata.get("tags", []) for each in (cell, after))
+            assert solution == its, f"{caption[1]!r} needs the tag of its figure's cell"
+
+
+def test_pictures_have_alt_text(cells):
+    for cell in cells:
+        written = cell.source if cell.cell_type == "markdown" else ""
+        shown = "".join(output.get("data", {}).get("text/html", "") for output in cell.get("outputs", []))
+        alts = re.findall(r"!\[([^\]]*)\]\(", written)
+        alts += [(re.findall(r'alt="([^"]*)"', tag) or [""])[0] for tag in re.findall(r"<img[^>]*>", written + shown)]
+        for alt in alts:
+            assert len(alt.split()) >= 3, f"{alt!r} says too little"
+
+
+def test_headings_are_in_order(text):
+    prose = re.sub(r"^```.*?^```", "", "\n".join(text), flags=re.M | re.S)
+    levels = [len(marks) for marks in re.findall(r"^(#+) ", prose, re.M)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in itertools.pairwise(levels)), "a level of headings is left out"
+
+
 def test_markers_are_effective(code):
     for cell in code:
         if "NBVAL" in cell.source:
@@ -149,14 +182,14 @@ def all_of(arguments):
 
 
 def imported(tree):
-    """Names that `tree` takes from stlib's losses or network, by import or as an attribute."""
+    """Names that `tree` takes from stlib, by import or as an attribute."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stlib"):
             yield from (alias.name for alias in node.names)
         if (
             isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name)
-            and node.value.id in ("losses", "network")
+            and node.value.id in ("losses", "network", "optimize")
         ):
             yield node.attr
 

@@ -1,5 +1,6 @@
 """Plots: what they draw, that importing them changes nothing, and the live view outside and inside a notebook."""
 
+import itertools
 import subprocess
 import sys
 
@@ -36,6 +37,33 @@ assert state() == before
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# How colors look to people without red or green cones, in linear RGB: Machado, Oliveira & Fernandes 2009, severity 1.
+PROTANOPIA = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+DEUTERANOPIA = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+TO_XYZ = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+
+
+def smallest_distance(colors, vision):
+    """The smallest distance of two of the `colors` in CIELAB, as seen with `vision`; 2.3 is barely noticeable."""
+    rgb = np.array([matplotlib.colors.to_rgb(color) for color in colors])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = np.clip(linear @ np.transpose(vision), 0, 1) @ np.transpose(TO_XYZ) / np.sum(TO_XYZ, axis=1)
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=-1)
+    return min(np.linalg.norm(a - b) for a, b in itertools.combinations(lab, 2))
+
+
+@pytest.mark.parametrize("vision", [np.eye(3), PROTANOPIA, DEUTERANOPIA], ids=["all", "no red", "no green"])
+def test_colors_differ_for_any_vision(vision):
+    assert smallest_distance(plots.COLORS.values(), vision) > 30  # measured: 62, 37 and 53
+    assert smallest_distance(plots.PALETTE, vision) > 12  # measured: 26, 21 and 18
+
+
+def test_red_and_green_do_not_differ_for_everybody():
+    pair = ["#ff0000", "#00ae00"]
+    assert smallest_distance(pair, DEUTERANOPIA) < 10 and smallest_distance(pair, np.eye(3)) > 100
 
 
 def test_show_images_grid_titles_and_maps(rng):

@@ -3,6 +3,7 @@
 They return True or False, so that a solution can end with `assert checks.gram_by_loops(my_gram)`.
 """
 
+from stlib.checks.comparison import adain_batch, covariance_from_gram, layer_factor, unbiased_mmd  # noqa: F401
 from stlib.checks.convolutions import (  # noqa: F401
     diagonal_kernel,
     patch_classifier,
@@ -10,4 +11,14 @@ from stlib.checks.convolutions import (  # noqa: F401
     strided_convolution,
 )
 from stlib.checks.features import average_pooling, content_target, preprocess_and_inverse, receptive_field  # noqa: F401
+from stlib.checks.gradients import (  # noqa: F401
+    absolute_variation_gradient,
+    balanced_weights,
+    content_gradient,
+    relative_style_gradient,
+)
 from stlib.checks.gram import blended_styles, gram_by_loops, gram_per_position, style_distance  # noqa: F401
+from stlib.checks.optimization import broken_programs, largest_stable_step, momentum, stopping_rule  # noqa: F401
+from stlib.checks.painting import kept_channel, kept_region, made_again, mixed_style  # noqa: F401
+from stlib.checks.quasi_newton import boxed_lbfgs, projected_gradient, remembered_pairs, secant_step  # noqa: F401
+from stlib.checks.slim import best_readout, folded_normalization, multiply_adds, rescaled_pair  # noqa: F401
