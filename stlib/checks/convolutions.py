@@ -239,13 +239,15 @@ def patch_classifier(answer):
         f"{1 - same:.0%} of its answers change: average the three channels first, x.mean(axis=-1).",
     )
     accuracy, baseline = np.mean(got[:n] == np.asarray(y_new)), _brightness_baseline(training, validation)
-    hint = "Describe the arrangement: how strongly do edges of several directions and sizes answer?"
+    hint = "You are near: add a kernel, center minus surroundings, or the same edges on patches shrunk by 2 and by 4."
+    if accuracy < baseline:
+        hint = "Edges of both signs cancel in a mean: take absolute values first. Use several directions."
     if accuracy < 1.2 / len(np.unique(y)):
         hint = (
             "That is chance: do labels and patches stay in the same order, and are new patches prepared like old ones?"
         )
     yield (
-        f"it beats brightness alone ({baseline:.2f}) by 0.05 or more",
+        f"it beats brightness alone ({baseline:.2f}) by 0.05 or more: {accuracy:.2f}",
         accuracy >= baseline + 0.05,
         f"its accuracy is {accuracy:.2f}. {hint}",
     )

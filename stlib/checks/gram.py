@@ -76,13 +76,15 @@ def style_distance(distance):
         "return one number above 0 for two styles.",
     )
     yield "an image is at distance 0 from itself", _zero(between(blots, blots), apart), "compare Gram with Gram matrix."
-    scaled, shifted = between(0.6 * stripes, blots), between(stripes + 0.15, blots)
-    hint = "bring both images to one mean and one deviation before their features: (x - x.mean()) / x.std()."
+    scaled, shifted = between(0.3 * stripes, blots), between(stripes + 0.4, blots)
+    hint = (
+        "bring both images to one mean and one deviation before their features: 0.5 + 0.2 * (x - x.mean()) / x.std()."
+    )
     if _close(shifted, apart):
         hint = "the mean is gone; now divide by the deviation too, (x - x.mean()) / x.std()."
-    yield "a darker image (pixels times 0.6) is as far away", _close(scaled, apart), hint
+    yield "a darker image (pixels times 0.3) is as far away", _close(scaled, apart), hint
     hint = "subtract the mean of the pixels before you divide by their deviation."
-    yield "a lighter image (pixels plus 0.15) is as far away", _close(shifted, apart), hint
+    yield "a lighter image (pixels plus 0.4) is as far away", _close(shifted, apart), hint
     hint = "treat the style as you treat the image: the same mean, the same deviation."
     yield "so it is with a darker style", _close(between(stripes, 0.6 * blots + 0.1), apart), hint
     hint = "shifting an image moves its texture elsewhere: compare Gram matrices, not pixels or features."

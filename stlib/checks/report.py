@@ -27,9 +27,19 @@ def check(function):
             if isinstance(error, NotImplementedError):
                 print("Not solved yet: fill in the starter cell, run it, then run this check again.")
             else:
-                print(f"NO   it runs\n     Hint: your code raised {type(error).__name__}: {error}")
+                print(f"NO   it runs\n     Hint: your code raised {type(error).__name__}: {_brief(error)}")
             return False
         print("All of it holds. Well done!")
         return bool(held)
 
     return run
+
+
+def _brief(error):
+    """The message of an error in one line, without the arrays that Keras prints, and the commonest cause."""
+    message = " ".join(str(error).split())
+    if "Functional.call" in message or "incompatible with the layer" in message:
+        return "a network takes a batch (1, h, w, 3), not (h, w, 3): image[None] adds the axis."
+    if "'dict'" in message:
+        message += " (features(...) is a dict: take the layer, features(...)[layer])"
+    return message[:200]
