@@ -9,7 +9,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: lab run test outputs bench lint
+.PHONY: lab run test outputs handout class bench lint
 
 lab: .venv/installed    ## open the course in JupyterLab
 	$(BIN)/python -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
@@ -22,6 +22,12 @@ test: .venv/installed   ## unit tests, structure tests and every notebook
 
 outputs: .venv/installed  ## execute all notebooks and store their outputs in them, for committing
 	$(BIN)/python tests/run_notebooks.py --write
+
+handout: .venv/installed  ## out/handout: the class version, without solutions
+	$(BIN)/python tests/make_handout.py
+
+class: .venv/installed  ## out/class: the same with all packages, for no network (1.2 GB); FOR=3.12 names the Python
+	$(BIN)/python tests/make_handout.py --class $(FOR)
 
 bench: .venv/installed  ## measure speed and memory, on an otherwise idle machine
 	$(BIN)/python tests/benchmarks/bench_stylize.py

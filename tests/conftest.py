@@ -1,6 +1,7 @@
 """What all tests share: the slim network, two bundled images, and a quiet, reproducible environment."""
 
 import os
+import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ.pop("STLIB_WEIGHTS", None)  # tests and notebooks use slim, whatever the reader has set
@@ -8,6 +9,7 @@ os.environ.pop("STLIB_WEIGHTS", None)  # tests and notebooks use slim, whatever 
 from pathlib import Path
 
 import hypothesis
+import make_handout
 import numpy as np
 import pytest
 
@@ -24,6 +26,20 @@ hypothesis.settings.load_profile("course")
 @pytest.fixture(scope="session")
 def network():
     return load_vgg19("slim")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    return make_handout.build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def site(wheel, tmp_path_factory):
+    """A folder that holds stlib as installed from its wheel, without what it needs."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", folder, wheel]
+    make_handout.run(command)
+    return folder
 
 
 @pytest.fixture(scope="session")
