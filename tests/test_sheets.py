@@ -1,0 +1,214 @@
+"""The printable pages: PDF files of one A4 page, nothing overlapping, true names, shapes and equations, real faults."""
+
+import ast
+import inspect
+import itertools
+import re
+
+import make_sheets
+import matplotlib
+import nbformat
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.mathtext import MathTextParser
+
+from stlib import color, images, losses, network, optimize
+from stlib.stylize import stylize
+
+ROWS = [row for rows in make_sheets.NOTATION.values() for row in rows]
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return make_sheets.pictures()
+
+
+@pytest.fixture(scope="module", params=["notation", "debugging"])
+def figure(request, pictures):
+    return make_sheets.notation_sheet() if request.param == "notation" else make_sheets.debugging_card(pictures)
+
+
+def test_pdf(tmp_path, pictures, monkeypatch):
+    monkeypatch.setattr(make_sheets, "pictures", lambda: pictures)  # painted once for all tests
+    paths = make_sheets.make_sheets(tmp_path / "handout")
+    assert [path.name for path in paths] == ["notation.pdf", "debugging.pdf"]
+    for path in paths:
+        data = path.read_bytes()
+        assert len(data) < 1_000_000
+        assert re.findall(rb"/Type /Pages.*?/Count (\d+)", data, re.S) == [b"1"]
+        (box,) = re.findall(rb"/MediaBox \[ ([\d. ]+) \]", data)
+        assert np.allclose([float(side) for side in box.split()], [0, 0, 595.28, 841.89], atol=0.1)  # A4 in points
+        assert b"/FontFile2" in data and b"/Subtype /Type3" not in data  # text that stays text
+
+
+def test_nothing_overlaps_or_is_cut_off(figure):
+    with matplotlib.rc_context(make_sheets.STYLE):
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        texts = [text for text in figure.texts if text.get_text()]
+        boxes = [text.get_window_extent(renderer) for text in texts]
+    boxes += [axes.get_window_extent(renderer) for axes in figure.axes]
+    margin = 0.3 * figure.dpi  # printers leave out less
+    for box, text in zip(boxes, texts):
+        assert text.get_fontsize() >= 7
+        assert margin <= box.x0 and box.x1 <= figure.bbox.width - margin, text
+        assert margin <= box.y0 and box.y1 <= figure.bbox.height - margin, text
+    for (one, a), (other, b) in itertools.combinations(enumerate(boxes), 2):
+        width, height = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert width <= 0 or height <= 1.5, [texts[k].get_text() for k in (one, other) if k < len(texts)]
+
+
+def test_words(figure):
+    words = " ".join(" ".join(text.get_text() for text in figure.texts).split())
+    expected = {
+        "Notation sheet": ["The paper's $F$ is the transpose of ours", "Gram matrix", "block5_conv1", "L-BFGS", "Adam"],
+        "Debugging card": ["symptom", "cause", "remedy", "learning_rate=0.02", "wrap around"],
+    }[figure.texts[0].get_text()]
+    for word in expected:
+        assert word in words, word
+
+
+def test_formulas_parse():
+    parser = MathTextParser("path")
+    for row in ROWS:
+        for cell in (row[0], row[1], row[4]):
+            assert cell.count("$") % 2 == 0
+            parser.parse(cell)
+    numbers = [number for row in ROWS for number in re.findall(r"\d", row[5])]
+    assert sorted(set(numbers)) == list("1234567")  # all equations of the paper
+
+
+def names_in(tree):
+    for node in ast.walk(tree):
+        yield from (
+            getattr(node, key) for key in ("id", "arg", "attr", "name") if isinstance(getattr(node, key, 0), str)
+        )
+
+
+def calls(code):
+    """The names in a cell of code; lines such as size=320 are arguments of a call."""
+    if re.match(r"\w+=", code):
+        code = f"stylize({','.join(code.splitlines())})"
+    return set(names_in(ast.parse(code)))
+
+
+def test_names_exist():
+    """Each name in code is used in stlib; a few belong to the lessons only."""
+    module, lessons = set(), set()
+    for path in (ROOT / "stlib").glob("*.py"):
+        module |= set(names_in(ast.parse(path.read_text(encoding="utf-8"))))
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "code":
+                lessons |= set(names_in(ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M))))
+    sheet = set().union(*(calls(row[3]) for row in ROWS))
+    assert sheet - module == {"Z", "alpha", "beta", "dF", "errors", "pairs", "rho"} <= lessons
+    card = set().union(*(calls(fault[3]) for fault in make_sheets.FAULTS.values()))
+    assert card <= module | lessons
+
+
+def test_defaults_are_those_of_stylize():
+    defaults = {name: parameter.default for name, parameter in inspect.signature(stylize).parameters.items()}
+    shown = "\n".join(
+        [row[3] for row in ROWS] + [fault[3].replace(", init", "\ninit") for fault in make_sheets.FAULTS.values()]
+    )
+    found = re.findall(r"^(\w+)=(.+)$", shown, re.M)
+    assert {name for name, _ in found} >= {
+        "content_weight",
+        "style_weight",
+        "total_variation_weight",
+        "learning_rate",
+        "steps",
+    }
+    for name, value in found:
+        assert ast.literal_eval(value) == defaults[name], name
+    equations = " ".join(row[4] for row in ROWS)
+    for name, value in {r"\beta_1": optimize.BETA_1, r"\beta_2": optimize.BETA_2}.items():
+        assert f"{name} = {value}" in equations
+    assert all(str(float(value)).rstrip("0") in equations for value in np.round(np.float64(network.IMAGENET_MEAN), 3))
+
+
+def arrays(rng):
+    """What the names on the sheet stand for, with h, w, M, N = 4, 5, 20, 3."""
+    h, w, M, N = 4, 5, 20, 3
+    Z, P, S = rng.normal(size=(3, M, N))
+    F, A = np.maximum(Z, 0), S.T @ S
+    x = tf.constant(rng.uniform(size=(1, h, w, 3)))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(x**2)
+    image, target, errors, dF, G = x[0].numpy(), x + 1, [1.0, 2.0], F - P, F.T @ F
+    return (
+        vars(losses)
+        | locals()
+        | dict(preprocess=network.preprocess, gram_per_position=lambda F: losses.gram_matrix(F) / M)
+    )
+
+
+def test_shapes(rng):
+    """Evaluate each cell of code that is an expression, and compare the shape with the one beside it."""
+    values, checked = arrays(rng), 0
+    for _, _, shape, code, *_ in ROWS:
+        if shape in ("(n)", "numbers") or code in ("m", "v", "rho", "optimize.adam") or "=" in code:
+            continue
+        value = eval(code, dict(values))
+        assert np.shape(value) == (() if shape == "number" else eval(shape, dict(values))), code
+        checked += 1
+    assert checked >= 18
+
+
+def test_equations(rng):
+    """What stands beside an equation in code has its value; gradients are those of the tape."""
+    values = arrays(rng)
+    F, P, G, A, M, N, x, target = (values[name] for name in ("F", "P", "G", "A", "M", "N", "x", "target"))
+    right = {
+        "gram_matrix(F)": (np.einsum("ki,kj->ij", F, F), "3"),
+        "content_loss(F, P)": (np.sum((F - P) ** 2) / 2, "1"),
+        "style_loss(F, A)": (np.sum((G - A) ** 2) / (4 * N**2 * M**2), "4"),
+        "relative_error(x, target)": (np.sum((x - target) ** 2) / np.sum(target**2), ""),
+        "relative_error(F, P)": (np.sum((F - P) ** 2) / np.sum(P**2), ""),
+        "gram_per_position(F)": (G / M, ""),
+        "relative_error(G / M, A)": (np.sum((G / M - A) ** 2) / np.sum(A**2), ""),
+    }
+    for name, loss, target, number in (
+        ("F - P", losses.content_loss, P, "2"),
+        ("F @ (G - A) / (N**2 * M**2)", losses.style_loss, A, "6"),
+    ):
+        with tf.GradientTape() as tape:
+            features = tf.Variable(F)
+            value = loss(features, target)
+        right[name] = tape.gradient(value, features), number
+    numbers = {row[3]: row[5] for row in ROWS}
+    for code, (value, number) in right.items():
+        assert np.allclose(eval(code, dict(values)), value) and numbers[code] == number, code
+
+
+def test_vgg19_table():
+    texts = [text.get_text() for text in make_sheets.notation_sheet().texts]
+    for cell in (
+        "block4_conv2  C",
+        "block5_conv1  S",
+        "block5_conv2  *",
+        "64 (16)",
+        "512 (128)",
+        "14",
+        "3,136",
+        "156 pixels",
+    ):
+        assert cell in texts, cell
+    assert "block5_conv1  *" not in texts and sum(text.endswith("  S") for text in texts) == 5
+
+
+def test_each_fault_looks_different(pictures):
+    """In color and, for print, in gray each picture differs from the good one and from every other."""
+    names = ["good", *make_sheets.FAULTS]
+    assert list(pictures)[2:] == names
+    shape = pictures["good"].shape[:2]
+    shown = {name: images.resize(pictures[name], shape) for name in names}
+    for one, other in itertools.combinations(names, 2):
+        difference = shown[one] - shown[other]
+        in_color, in_gray = (np.sqrt(np.mean(np.square(d))) for d in (difference, color.luminance(difference)))
+        assert in_color > (0.1 if one == "good" else 0.05), (one, other)  # measured: 0.12 and 0.08
+        assert in_gray > 0.03, (one, other)  # measured: 0.058
