@@ -17,8 +17,8 @@ lab: .venv/installed    ## open the course in JupyterLab
 run: .venv/installed    ## execute all notebooks in order; pictures go to out/
 	$(BIN)/python tests/run_notebooks.py
 
-test: .venv/installed   ## unit tests, structure tests and every notebook
-	$(BIN)/python -m pytest
+test: .venv/installed   ## unit tests, structure tests, every notebook and the handout, in two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 outputs: .venv/installed  ## execute all notebooks and store their outputs in them, for committing
 	$(BIN)/python tests/run_notebooks.py --write

@@ -53,7 +53,7 @@ def test_first_call_installs_second_does_not(make, tmp_path):
     assert [call.split("/")[-1] for call in calls[1:2]] == ["python3.11 -m venv .venv"]
     assert "-m pip install" in calls[2] and "tests/run_notebooks.py" in calls[3] and len(calls) == 4
     done, calls = make("test")
-    assert done.returncode == 0 and len(calls) == 5 and calls[4].endswith("-m pytest")
+    assert done.returncode == 0 and len(calls) == 5 and "-m pytest" in calls[4]
     os.utime(tmp_path / "pyproject.toml", (2**31, 2**31))  # a new dependency: install again, keep the environment
     _, calls = make("test")
     assert len(calls) == 7 and "-m pip install" in calls[5]
