@@ -29,7 +29,7 @@ def load_vgg19(weights=None, pooling="max"):
     """
     weights = weights or os.environ.get("STLIB_WEIGHTS") or "slim"
     if weights == "slim":
-        return build_slim(files.read_slim(), pooling)
+        return build_slim(files.read_slim(), pooling, name="vgg19_slim")
     if Path(weights).suffix == ".npz":
         return build_slim(files.read_npz(Path(weights)), pooling)
     path = files.imagenet_file() if weights == "imagenet" else Path(weights)
@@ -39,13 +39,13 @@ def load_vgg19(weights=None, pooling="max"):
     return network
 
 
-def build_slim(arrays, pooling="max"):
+def build_slim(arrays, pooling="max", name="slim"):
     """Build a frozen network of VGG19's layout from {layer: [kernel, bias]}, up to the last layer given.
 
     kernel: (3, 3, in, out), bias: (out,); the widths of the blocks are theirs.
     """
     widths = [len(arrays[f"block{block}_conv1"][1]) for block in range(1, 6)]
-    network = build_vgg19(widths, pooling, name="vgg19_slim")
+    network = build_vgg19(widths, pooling, name)
     for layer, values in arrays.items():
         network.get_layer(layer).set_weights(values)
     network = keras.Model(network.input, network.get_layer(list(arrays)[-1]).output, name=network.name)
@@ -96,7 +96,7 @@ def check_layers(network, layers):
     for layer in layers:
         if layer in names:
             continue
-        if network.name == "vgg19_slim" and layer in [each.name for each in build_vgg19().layers]:
+        if layer in [each.name for each in build_vgg19().layers]:
             raise ValueError(
                 f"The slim network ends at block5_conv1, before {layer}: load VGG19 with load_vgg19('imagenet')."
             )

@@ -31,8 +31,8 @@ STATISTICS = 64  # pictures from which the teacher's means and deviations are ta
 CHECKPOINT_EVERY = 250  # steps
 
 
-def read_pictures(folder):
-    """Read all pictures under `folder` as uint8 (n, 144, 144, 3), the middle square of each; warn of unreadable ones.
+def read_pictures(folder, side=SIDE):
+    """Read all pictures under `folder` as uint8 (n, side, side, 3), the middle square of each; warn of unreadable ones.
 
     Raises ValueError if there are fewer than one batch.
     """
@@ -45,9 +45,9 @@ def read_pictures(folder):
             warnings.warn(f"left out: {error}", stacklevel=2)
             continue
         height, width = picture.shape[:2]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        square = images.resize(picture[top : top + side, left : left + side], (SIDE, SIDE))
+        short = min(height, width)
+        top, left = (height - short) // 2, (width - short) // 2
+        square = images.resize(picture[top : top + short, left : left + short], (side, side))
         pictures.append(images.to_uint8(square))
     if len(pictures) < BATCH:
         raise ValueError(f"{folder} holds {len(pictures)} readable pictures, expected at least {BATCH}: name another.")
@@ -279,7 +279,7 @@ def run(options):
         )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     teacher, pictures = load_teacher(options.teacher), read_pictures(options.images)
-    heldout = read_pictures(options.heldout) if options.heldout else None
+    heldout = read_pictures(options.heldout, CROP) if options.heldout else None
     training = Distillation(teacher, pictures, steps=options.steps, seed=options.seed)
     checkpoint = options.out.with_suffix(".checkpoint.npz")
     if checkpoint.exists():
