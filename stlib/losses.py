@@ -15,6 +15,12 @@ def gram_matrix(F):
     return tf.matmul(F, F, transpose_a=True)  # (N, N)
 
 
+def gram_per_position(F):
+    """G / M: does not depend on the size of the image, where the paper's sum does."""
+    F = tf.convert_to_tensor(F)
+    return gram_matrix(F) / tf.cast(tf.size(F) / F.shape[-1], F.dtype)
+
+
 def content_loss(F, P):
     """1/2 sum (F - P)^2 (equation 1)."""
     return 0.5 * tf.reduce_sum(tf.square(F - P))

@@ -14,7 +14,7 @@ import psutil
 import tensorflow as tf
 
 from stlib import images, optimize
-from stlib.losses import gram_matrix, relative_error, total_variation_loss
+from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import check_layers, feature_extractor, floats_per_pixel, load_vgg19, minimum_side
 
 CONTENT_LAYERS = ("block4_conv2",)
@@ -149,9 +149,6 @@ def _compile(network, content_layers, style_layers):
     P_spec = {layer: tf.TensorSpec((1, None, None, channels[layer])) for layer in content_layers}
     A_spec = {layer: tf.TensorSpec((channels[layer], channels[layer])) for layer in style_layers}
     weights_spec = {name: optimize.SCALAR for name in WEIGHTS}
-
-    def gram_per_position(F):  # the paper leaves it a sum: then both images need the same size
-        return gram_matrix(F) / tf.cast(tf.size(F) / F.shape[-1], F.dtype)
 
     @tf.function(input_signature=[optimize.IMAGE, optimize.IMAGE])
     def compute_targets(content, style):

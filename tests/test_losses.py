@@ -52,6 +52,12 @@ def test_gram_matrix_equals_loops_for_any_leading_axes(F):
     assert losses.gram_matrix(np.float32(F)).dtype == tf.float32
 
 
+def test_gram_per_position_does_not_depend_on_the_size(F):
+    np.testing.assert_allclose(losses.gram_per_position(F), gram_by_loops(F) / 12, rtol=1e-12)
+    repeated = np.tile(F, (3, 1)).reshape(1, 6, 6, 5)
+    np.testing.assert_allclose(losses.gram_per_position(repeated), losses.gram_per_position(F), rtol=1e-12)
+
+
 def test_gram_matrix_is_symmetric_and_semidefinite(F):
     G = losses.gram_matrix(F).numpy()
     np.testing.assert_allclose(G, G.T, rtol=1e-12)
