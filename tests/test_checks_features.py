@@ -4,14 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import unsolved
 
 from stlib import checks, losses, network
 
 MEAN = np.array([103.939, 116.779, 123.68], np.float32)
-
-
-def unsolved(*arguments):
-    raise NotImplementedError
 
 
 def rejects(check, answer, phrase, capsys):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import rejected, unsolved
 
 from stlib import checks
 from stlib.checks import gram as lesson
@@ -20,10 +21,6 @@ def by_pairs(features):
 def by_tensorflow(features):
     F = tf.reshape(tf.constant(features), (-1, features.shape[-1]))
     return tf.matmul(F, F, transpose_a=True)
-
-
-def unsolved(*_):
-    raise NotImplementedError
 
 
 def rows(features):
@@ -249,9 +246,3 @@ def test_features_of_the_distance_check_see_brightness_and_texture():
     plain = distance(0.6 * image, image, lesson._features, prepare=lambda x: x)
     assert plain > 0.05
     assert distance(np.roll(image, (6, 10), (0, 1)), image, lesson._features) < 1e-3
-
-
-def rejected(check, answer, hint, capsys):
-    assert check(answer) is False
-    out = capsys.readouterr().out
-    assert hint in out, out

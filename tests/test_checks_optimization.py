@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import rejected, unsolved
 
 from stlib import checks
 from stlib.checks import optimization as lesson
-
-
-def unsolved(*_):
-    raise NotImplementedError
-
 
 RIGHT = dict(lesson.BROKEN)
 PROGRAM_MISTAKES = {
@@ -224,9 +220,3 @@ def test_unsolved_says_so(check, answer, capsys):
 @pytest.mark.parametrize("check", CHECKS[1:])
 def test_starter_says_so(check, capsys):
     rejected(check, unsolved, "Not solved yet", capsys)
-
-
-def rejected(check, answer, hint, capsys):
-    assert check(answer) is False
-    out = capsys.readouterr().out
-    assert hint in out, out

@@ -3,20 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import rejected, unsolved
 
 from stlib import checks
 
 CONVOLUTIONS = (2, 2, 4, 4, 1)
-
-
-def unsolved(*_):
-    raise NotImplementedError
-
-
-def rejected(check, answer, hint, capsys):
-    assert check(answer) is False
-    out = capsys.readouterr().out
-    assert hint in out, out
 
 
 def count(widths, height, width, colors=3, places=9, convolutions=CONVOLUTIONS, shrink=lambda h, w: (h // 2, w // 2)):
