@@ -3,6 +3,7 @@
 An image is a float32 array (h, w, 3), RGB, values in [0, 1]. A batch adds a leading 1: `image[None]`.
 """
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -32,7 +33,7 @@ def load(path, size=None):
         with Image.open(path) as file:
             if file.width * file.height > MAX_PIXELS:
                 raise ValueError(f"{file.width} x {file.height} pixels are more than {MAX_PIXELS:,}")
-            image = _to_array(ImageOps.exif_transpose(file))
+            image = from_picture(ImageOps.exif_transpose(file))
     except Exception as error:  # a broken file makes Pillow raise almost any type
         raise ValueError(
             f"{path} cannot be read as an image ({one_line(error)}): "
@@ -51,7 +52,7 @@ def one_line(error):
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _to_array(picture):
+def from_picture(picture):
     """Convert a Pillow picture of any mode to float32 (h, w, 3) in [0, 1]."""
     if picture.mode.startswith("I"):  # 16 bits a pixel, gray
         gray = np.clip(np.asarray(picture, np.float32) / 65535, 0, 1)
@@ -134,26 +135,35 @@ def check_output(path):
     return path
 
 
+@contextlib.contextmanager
+def whole_file(path):
+    """Give the path of a part to write beside `path`, which takes its place at the end: whole, or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
 def save(image, path, **metadata):
     """Write an image as PNG, JPEG, WebP or TIFF (by the ending), `metadata` with it as JSON in EXIF.
 
-    The file appears whole or not at all: it is written beside `path`, then renamed. Returns the path.
+    The file appears whole or not at all. Returns the path.
     Raises ValueError for an unknown ending or a wrong array, OSError where nothing can be written.
     """
     path, image = check_output(path), check_image(image)
     exif = Image.Exif()
     exif[SOFTWARE] = "stlib: a synthetic picture made by neural style transfer"
     exif[DESCRIPTION] = json.dumps(metadata)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        Image.fromarray(to_uint8(image)).save(part, FORMATS[path.suffix.lower()], quality=95, exif=exif)
-        part.replace(path)
+        with whole_file(path) as part:
+            Image.fromarray(to_uint8(image)).save(part, FORMATS[path.suffix.lower()], quality=95, exif=exif)
     except OSError as error:
         raise OSError(
             f"{path} could not be written ({one_line(error)}): free some space or choose another folder."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

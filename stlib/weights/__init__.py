@@ -1,10 +1,9 @@
-"""Weights files: the embedded slim network, read as {layer: [kernel, bias]}, and VGG19's published file.
+"""Weights files: the embedded slim network, read as {layer: [kernel, bias]}, VGG19's published file, and painters.
 
-kernel is float32 (3, 3, in, out), bias (out,). MODEL_CARD.md says what the embedded file is.
+kernel is float32 (3, 3, in, out), bias (out,). MODEL_CARD.md says what the embedded files are.
 Every failure is one sentence that says what to do; nothing of the user's is ever deleted or replaced.
 """
 
-import contextlib
 import hashlib
 import http.client
 import os
@@ -17,10 +16,12 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from stlib.images import one_line
+from stlib.images import one_line, whole_file
 
 SLIM_LAYERS = [f"block{block}_conv{k}" for block, convs in enumerate((2, 2, 4, 4, 1), 1) for k in range(1, convs + 1)]
 SLIM_SHA256 = "e44e1e7df6a69c099eeaff62bbe0551ddd4b669ebb83f4bd1a08f8dddbb25d8c"
+PAINTERS = {  # SHA-256
+}
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
 VGG19_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
@@ -31,9 +32,8 @@ TIMEOUT = 10  # seconds without an answer after which a download counts as hangi
 
 def read_slim(path=None):
     """Read the embedded network. Raises ValueError if a single byte of it was changed."""
-    path = path or resources.files("stlib.weights") / "vgg19_slim.npz"
-    if hashlib.sha256(path.read_bytes()).hexdigest() != SLIM_SHA256:
-        raise ValueError(f"{path} is not the network that stlib was published with: install stlib again.")
+    path = path or _embedded("vgg19_slim")
+    _check_published(path, SLIM_SHA256)
     return read_npz(path)
 
 
@@ -54,6 +54,35 @@ def read_npz(path):
     except Exception as error:  # NumPy raises almost any type for a broken or foreign file
         raise ValueError(f"{path} is not a network of the slim layout ({one_line(error)}): copy it again.") from error
     return arrays
+
+
+def read_painter(name):
+    """Read a painter as {variable: array}: one of PAINTERS, or the path of a file that train_painter wrote.
+
+    Raises ValueError if a single byte of an embedded one was changed or if the file is no archive of arrays,
+    FileNotFoundError if there is no such file.
+    """
+    path = _embedded(f"painter_{name}") if name in PAINTERS else Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no painter {name}: give one of {', '.join(PAINTERS)}, or the path of a file from train_painter."
+        )
+    if name in PAINTERS:
+        _check_published(path, PAINTERS[name])
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return {variable: np.float32(arrays[variable]) for variable in arrays}
+    except Exception as error:  # NumPy raises almost any type for a broken or foreign file
+        raise ValueError(f"{path} is not a painter ({one_line(error)}): copy it again.") from error
+
+
+def _embedded(name):
+    return resources.files("stlib.weights") / f"{name}.npz"
+
+
+def _check_published(path, digest):
+    if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        raise ValueError(f"{path} is not the network that stlib was published with: install stlib again.")
 
 
 def _check_exists(path):
@@ -105,26 +134,22 @@ def imagenet_file():
 
 def _download(url, path):
     """Fetch `url` into `path`, which appears whole and checked or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, part.open("wb") as file:
-            size = int(answer.headers.get("Content-Length", 0)) or None
-            with tqdm(total=size, unit="B", unit_scale=True, desc="VGG19 weights") as bar:
-                while block := answer.read(1 << 16):
-                    file.write(block)
-                    bar.update(len(block))
-        if _md5(part) != VGG19_MD5:
-            raise OSError("the file that came is not the published one (wrong MD5 sum)")
-        part.replace(path)
+        with whole_file(path) as part:
+            with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, part.open("wb") as file:
+                size = int(answer.headers.get("Content-Length", 0)) or None
+                with tqdm(total=size, unit="B", unit_scale=True, desc="VGG19 weights") as bar:
+                    while block := answer.read(1 << 16):
+                        file.write(block)
+                        bar.update(len(block))
+            if _md5(part) != VGG19_MD5:
+                raise OSError("the file that came is not the published one (wrong MD5 sum)")
     except (OSError, http.client.HTTPException) as error:  # no network, a refusal, a time-out, a broken answer
         raise OSError(
             f"VGG19 could not be downloaded ({one_line(error)}): try again later, or copy the file from somebody "
             f"who has it to {path}, or use weights='slim', which needs no download."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def _md5(path):

@@ -8,9 +8,6 @@ A batch is float32 (B, h, w, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144,
 """
 
 import argparse
-import contextlib
-import hashlib
-import json
 import sys
 import warnings
 from pathlib import Path
@@ -18,40 +15,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from stlib import images
 from stlib.network import build_slim, feature_extractor, load_vgg19, preprocess
+from stlib.weights.training import SIDE, Training, read_pictures
 
 WIDTHS = (16, 32, 64, 128, 128)  # channels of the five blocks: a quarter of VGG19's
 LAST = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_conv1")  # of each block
-SIDE, CROP, BATCH = 144, 128, 16  # pixels of a stored picture and of a training crop; crops in a step
+CROP, BATCH = 128, 16  # pixels of a training crop; crops in a step
 CLIP = 25  # squared errors of standardized channels are cut here, so that rare outliers do not rule
 STATISTICS = 64  # pictures from which the teacher's means and deviations are taken
-CHECKPOINT_EVERY = 250  # steps
-
-
-def read_pictures(folder, side=SIDE):
-    """Read all pictures under `folder` as uint8 (n, side, side, 3), the middle square of each; warn of unreadable ones.
-
-    Raises ValueError if there are fewer than one batch.
-    """
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in images.FORMATS)
-    pictures = []
-    for path in tqdm(paths, desc="pictures", unit="file"):
-        try:
-            picture = images.load(path)
-        except ValueError as error:
-            warnings.warn(f"left out: {error}", stacklevel=2)
-            continue
-        height, width = picture.shape[:2]
-        short = min(height, width)
-        top, left = (height - short) // 2, (width - short) // 2
-        square = images.resize(picture[top : top + short, left : left + short], (side, side))
-        pictures.append(images.to_uint8(square))
-    if len(pictures) < BATCH:
-        raise ValueError(f"{folder} holds {len(pictures)} readable pictures, expected at least {BATCH}: name another.")
-    return np.stack(pictures)
 
 
 def batch_at(pictures, step, seed=0):
@@ -155,31 +128,20 @@ def rescale(arrays, batch):
 
 def write(path, arrays):
     """Write {layer: [kernel, bias]} as `load_vgg19` reads it: kernels as float16, no pickles, whole or not at all."""
-    with _whole(path) as file:
+    with images.whole_file(path) as part, part.open("wb") as file:
         kernels = {f"{layer}/kernel": np.float16(kernel) for layer, (kernel, _) in arrays.items()}
         biases = {f"{layer}/bias": np.float32(bias) for layer, (_, bias) in arrays.items()}
         np.savez(file, **{name: (kernels | biases)[name] for k in arrays for name in (f"{k}/kernel", f"{k}/bias")})
 
 
-@contextlib.contextmanager
-def _whole(path):
-    """Open a file beside `path` for writing that takes its place at the end."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-class Distillation:
+class Distillation(Training):
     """A student in training: `student`, `teacher`, and a 1x1 convolution for each pair of their layers."""
 
     def __init__(self, teacher, pictures, widths=WIDTHS, steps=12_000, seed=0):
         """teacher: from `load_teacher`; pictures: uint8 (n, 144, 144, 3); steps: how many the whole training has."""
+        super().__init__(pictures, steps, seed)
         keras.utils.set_random_seed(seed)
-        self.teacher, self.pictures, self.steps, self.seed, self.step = teacher, pictures, steps, seed, 0
+        self.teacher = teacher
         self.student = build_student(widths)
         sample = np.random.default_rng(seed).permutation(pictures)[:STATISTICS] / np.float32(255)
         targets = teacher(sample)
@@ -197,8 +159,6 @@ class Distillation:
         self.weights = [weight for model in models for weight in model.trainable_weights]
         self.optimizer.build(self.weights)
         self.state = [*self.student.variables, *self.weights, *self.optimizer.variables]
-        shapes, digest = [list(weight.shape) for weight in self.weights], hashlib.sha256(pictures.tobytes()).hexdigest()
-        self.settings = json.dumps(dict(steps=steps, seed=seed, shapes=shapes, pictures=digest))  # of a checkpoint
         self._compiled = tf.function(self._train_step)
 
     def errors(self, batch, training=False):
@@ -224,30 +184,14 @@ class Distillation:
         self.step += 1
         return {pair: float(error) for pair, error in errors.items()}
 
+    def status(self, means):
+        """What the progress bar shows: the mean of all errors."""
+        return {"error": f"{np.mean([*means.values()]):.3f}"}
+
     def evaluate(self, pictures):
         """The errors on `pictures`, uint8 (n, h, w, 3), with the student as it will be saved: a dict of floats."""
         parts = [self.errors(part / np.float32(255)) for part in np.array_split(pictures, -(-len(pictures) // BATCH))]
         return {pair: float(np.mean([part[pair] for part in parts])) for pair in self.predictors}
-
-    def save(self, path):
-        """Write a checkpoint, whole or not at all."""
-        with _whole(path) as file:
-            state = {f"state{k}": variable.numpy() for k, variable in enumerate(self.state)}
-            np.savez(file, step=self.step, settings=self.settings, **state)
-
-    def restore(self, path):
-        """Continue from a checkpoint; raises ValueError if it belongs to other settings or pictures."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                step, settings = int(file["step"]), str(file["settings"])
-                values = [file[f"state{k}"] for k in range(len(self.state))]
-        except Exception as error:  # a broken file makes NumPy raise almost any type
-            raise ValueError(f"{path} is not a checkpoint ({images.one_line(error)}): move it away.") from error
-        if settings != self.settings:
-            raise ValueError(f"{path} is of a training with other settings or pictures: move it away to begin anew.")
-        for variable, value in zip(self.state, values):
-            variable.assign(value)
-        self.step = step
 
 
 def main(arguments=None):
@@ -282,20 +226,8 @@ def run(options):
     heldout = read_pictures(options.heldout, CROP) if options.heldout else None
     training = Distillation(teacher, pictures, steps=options.steps, seed=options.seed)
     checkpoint = options.out.with_suffix(".checkpoint.npz")
-    if checkpoint.exists():
-        training.restore(checkpoint)
-    recent = []
-    try:
-        with tqdm(total=options.steps, initial=training.step, unit="step") as bar:
-            while training.step < options.steps:
-                recent = [*recent[-99:], training.train_step()]
-                bar.set_postfix(error=f"{np.mean([[*errors.values()] for errors in recent]):.3f}", refresh=False)
-                bar.update()
-                if training.step % CHECKPOINT_EVERY == 0:
-                    training.save(checkpoint)
-    except KeyboardInterrupt:
-        training.save(checkpoint)
-        print(f"\nStopped after step {training.step}: the same command goes on from {checkpoint}.")
+    recent = training.run(checkpoint)
+    if recent is None:
         return 130
     arrays = fold(training.student)
     if options.rescale:
