@@ -1,4 +1,7 @@
-"""The command line: `python -m stlib CONTENT... STYLE -o OUT`, also installed as `stlib`."""
+"""The command line: `python -m stlib CONTENT... STYLE -o OUT`, also installed as `stlib`.
+
+`python -m stlib paint` is a command of its own: see folder.py.
+"""
 
 import argparse
 import inspect
@@ -21,7 +24,7 @@ finally:
 
 from tqdm import tqdm
 
-from stlib import color, images
+from stlib import color, folder, images
 from stlib.network import load_vgg19
 from stlib.stylize import plan, stylize
 
@@ -33,13 +36,17 @@ DEFAULTS = {
 
 EXAMPLE = """example:
   python -m stlib images/content/summer_palace.jpg images/style/starry_night.jpg -o out/palace.png --size 640
+  python -m stlib paint --help    (many photos at once, with a painter that has learned one style)
 """
 
 
 def main(arguments=None):
     """Paint one picture, or several into a folder; return the exit code: 0, 2 for bad input, 130 if interrupted."""
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     warnings.showwarning = lambda message, *_: print(f"stlib: {message}", file=sys.stderr)
+    if arguments[:1] == ["paint"]:
+        return folder.main(arguments[1:])
+    options = parser().parse_args(arguments)
     try:
         jobs, style, network, settings = prepare(options)
         for job in jobs:

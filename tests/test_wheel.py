@@ -11,6 +11,8 @@ assert stlib.__file__.startswith(sys.argv[1]), stlib.__file__
 from stlib.stylize import stylize
 content, style = numpy.random.default_rng(0).uniform(size=(2, 32, 32, 3))
 print(stylize(content, style, size=32, steps=2).image.shape)
+from stlib.painter import load_painter, paint
+assert paint(content, load_painter("starry_night")).shape == content.shape
 """
 
 

@@ -1,0 +1,76 @@
+"""The painter: a network that has learned one style and paints any photo in a single pass.
+
+Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the instance
+normalization of Ulyanov, Vedaldi & Lempitsky, *Instance normalization: the missing ingredient for fast stylization*,
+2016. Notebook A5 builds it step by step; stlib.weights.train_painter trains it.
+"""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from stlib import images
+from stlib import weights as files
+
+WIDTHS, BLOCKS = (16, 32, 64), 4  # channels at full, half and quarter size; residual blocks at quarter size
+MINIMUM_SIDE, STRIDE = 16, 4  # pixels
+
+
+def build_painter():
+    """Build a painter with random weights: a Keras model from (B, h, w, 3) in [0, 1] to the same; 4 divides h and w."""
+    image = keras.Input((None, None, 3))
+    x = _convolution(image, WIDTHS[0], 5, name="in")
+    for k, width in enumerate(WIDTHS[1:], start=1):
+        x = _convolution(x, width, 3, strides=2, name=f"down{k}")
+    for k in range(1, BLOCKS + 1):
+        residue = _convolution(x, WIDTHS[-1], 3, name=f"residual{k}a")
+        x = x + _convolution(residue, WIDTHS[-1], 3, activation=None, name=f"residual{k}b")
+    for k, width in enumerate(WIDTHS[-2::-1], start=1):
+        x = keras.layers.UpSampling2D(2, interpolation="nearest")(x)
+        x = _convolution(x, width, 3, name=f"up{k}")
+    x = keras.ops.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]], mode="reflect")
+    x = keras.layers.Conv2D(3, 5, activation="sigmoid", name="out")(x)
+    return keras.Model(image, x, name="painter")
+
+
+def _convolution(x, width, kernel, strides=1, activation="relu", name=None):
+    """Reflection padding, convolution without bias, instance normalization, activation."""
+    pad = kernel // 2
+    x = keras.ops.pad(x, [[0, 0], [pad, pad], [pad, pad], [0, 0]], mode="reflect")  # zeros would draw a frame
+    x = keras.layers.Conv2D(width, kernel, strides, use_bias=False, name=name)(x)
+    x = keras.layers.GroupNormalization(groups=-1, epsilon=1e-5, name=f"{name}_norm")(x)  # one group for each channel
+    return keras.layers.Activation(activation)(x) if activation else x
+
+
+def load_painter(name):
+    """Load a painter, a Keras model as `build_painter` makes it.
+
+    name: "starry_night", "great_wave" or "composition_viii", or the path of a file that train_painter wrote (.npz).
+    Raises ValueError or FileNotFoundError in one sentence.
+    """
+    painter, arrays = build_painter(), files.read_painter(name)
+    shapes = {variable.path: tuple(variable.shape) for variable in painter.variables}
+    if {variable: values.shape for variable, values in arrays.items()} != shapes:
+        raise ValueError(f"{name} holds other arrays than a painter: give a file that train_painter wrote.")
+    painter.set_weights([arrays[variable] for variable in shapes])
+    return painter
+
+
+def paint(image, painter):
+    """Paint a float image (h, w, 3) in [0, 1]: one pass, the same size back. Raises ValueError in one sentence.
+
+    What 4 does not divide is painted with its edge mirrored and cut again.
+    """
+    image = images.check_image(image)
+    height, width = image.shape[:2]
+    if min(height, width) < MINIMUM_SIDE:
+        raise ValueError(f"The image has {width} x {height} pixels; a painter needs {MINIMUM_SIDE} on the short side.")
+    padded = np.pad(image, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="reflect")
+    return _compile(painter)(padded[None])[0, :height, :width].numpy()
+
+
+@functools.lru_cache(maxsize=8)
+def _compile(painter):
+    return tf.function(painter, input_signature=[tf.TensorSpec((1, None, None, 3))])

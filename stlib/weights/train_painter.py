@@ -1,0 +1,169 @@
+"""Train a painter: a network that paints any photo in one style in a single pass.
+
+    python -m stlib.weights.train_painter --style FILE --images FOLDER --out FILE.npz
+
+Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the course's
+relative losses on slim, the style matched at two sizes, and a term for stability under noise. Notebook A5 explains each
+step; MODEL_CARD.md says how the shipped painters were trained.
+A batch is float32 (B, 192, 192, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144, 3).
+"""
+
+import argparse
+import hashlib
+import sys
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from stlib import images
+from stlib.losses import gram_per_position, relative_error, total_variation_loss
+from stlib.network import feature_extractor, load_vgg19
+from stlib.painter import build_painter
+from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.weights.training import Training, read_pictures
+
+CROP, BATCH = 192, 2  # pixels of a crop; crops in a step
+STYLE_SIZES = (384, 192)  # longest side of the painting, at each size at which styles are compared
+CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT = 0.15, 2.0  # the weight of the style is 1
+NOISE = 0.04  # standard deviation of the noise under which the painting should stay the same
+LEARNING_RATE = 2e-3
+
+
+def batch_at(pictures, step, seed=0):
+    """The batch of one step, (2, 192, 192, 3): windows of 96 to 192 px of random pictures, enlarged, some mirrored.
+
+    Beyond its edge a picture goes on in its mirror image. The same for the same seed.
+    """
+    rng, batch = np.random.default_rng((seed, step)), []
+    margin = max(0, (CROP - pictures.shape[1]) // 2)
+    for n in rng.integers(len(pictures), size=BATCH):
+        picture = np.pad(pictures[n], ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+        side = rng.integers(CROP // 2, CROP + 1)
+        top, left = rng.integers(len(picture) - side + 1, size=2)
+        window = picture[top : top + side, left : left + side][:, :: rng.choice((1, -1))]
+        batch.append(images.resize(window / np.float32(255), (CROP, CROP)))
+    return np.stack(batch)
+
+
+class PainterTraining(Training):
+    """A painter in training: `painter`, `features` of slim, and the style's Gram matrices at each size."""
+
+    def __init__(self, style, pictures, steps=4_000, seed=0, noise_weight=3.0):
+        """style: float image; pictures: uint8 (n, 144, 144, 3); noise_weight: of the term for stability under noise."""
+        digest = hashlib.sha256(images.to_uint8(style).tobytes()).hexdigest()
+        super().__init__(pictures, steps, seed, style=digest, noise_weight=noise_weight)
+        keras.utils.set_random_seed(seed)
+        self.noise_weight, self.painter = noise_weight, build_painter()
+        self.features = feature_extractor(load_vgg19("slim"), CONTENT_LAYERS + STYLE_LAYERS)
+        self.targets = []
+        for size in STYLE_SIZES:
+            F = self.features(images.resize(style, images.fit(style.shape, size))[None])
+            self.targets.append({layer: gram_per_position(F[layer][0]) for layer in STYLE_LAYERS})
+        self.optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps, 0.01))
+        self.optimizer.build(self.painter.trainable_variables)
+        self.state = [*self.painter.variables, *self.optimizer.variables]
+        self._compiled = tf.function(self._train_step)
+
+    def losses(self, batch, noise):
+        """The losses of the paintings of a batch, (B, h, w, 3), the first of which is painted again with `noise`."""
+        painted, stability = self.painter(batch), tf.zeros(())
+        if self.noise_weight:
+            noisy = tf.clip_by_value(batch[:1] + noise, 0, 1)
+            stability = tf.reduce_mean(tf.square(painted[:1] - self.painter(noisy)))
+        P, F = self.features(batch), self.features(painted)
+        losses = {
+            "content": _mean(relative_error(F[k][b], P[k][b]) for k in CONTENT_LAYERS for b in range(len(batch))),
+            "style": self.style_loss(F, self.targets[0]) / len(self.targets),
+            "total_variation": total_variation_loss(painted),
+            "noise": stability,
+        }
+        for targets in self.targets[1:]:  # each half the size of the one before
+            painted = tf.nn.avg_pool2d(painted, 2, 2, "VALID")
+            losses["style"] += self.style_loss(self.features(painted), targets) / len(self.targets)
+        weights = {"content": CONTENT_WEIGHT, "total_variation": TOTAL_VARIATION_WEIGHT, "noise": self.noise_weight}
+        return losses | {"total": tf.add_n([weights.get(name, 1) * loss for name, loss in losses.items()])}
+
+    @staticmethod
+    def style_loss(F, A):
+        """Mean relative error of the Gram matrices, each picture's by itself."""
+        pictures = range(F[STYLE_LAYERS[0]].shape[0])
+        return _mean(relative_error(gram_per_position(F[k][b]), A[k]) for k in STYLE_LAYERS for b in pictures)
+
+    def _train_step(self, batch, noise):
+        with tf.GradientTape() as tape:
+            losses = self.losses(batch, noise)
+        gradient = tape.gradient(losses["total"], self.painter.trainable_variables)
+        self.optimizer.apply(gradient, self.painter.trainable_variables)
+        return losses
+
+    def train_step(self):
+        """One step of Adam on the next batch; returns the losses before it, a dict of floats."""
+        noise = np.random.default_rng((self.seed, self.step, 1)).normal(0, NOISE, (1, CROP, CROP, 3))
+        batch = batch_at(self.pictures, self.step, self.seed)
+        losses = self._compiled(tf.constant(batch), tf.constant(noise, tf.float32))
+        self.step += 1
+        return {name: float(loss) for name, loss in losses.items()}
+
+    def status(self, means):
+        """What the progress bar shows."""
+        return {name: f"{means[name]:.3f}" for name in ("content", "style")}
+
+
+def _mean(losses):
+    return tf.reduce_mean(list(losses))
+
+
+def write(path, painter):
+    """Write a painter as `load_painter` reads it: float16, no pickles, whole or not at all."""
+    with images.whole_file(path) as part, part.open("wb") as file:
+        np.savez(file, **{variable.path: np.float16(variable) for variable in painter.variables})
+
+
+def main(arguments=None):
+    """Train and write the painter; return 0, 2 for bad input, or 130 if interrupted."""
+    parser = argparse.ArgumentParser("python -m stlib.weights.train_painter", description=__doc__.split("\n")[0])
+    parser.add_argument("--style", type=Path, required=True, help="the painting whose style is to be learned")
+    parser.add_argument("--images", type=Path, required=True, help="folder of the photos to train on")
+    parser.add_argument("--out", type=Path, required=True, help="painter to write (.npz)")
+    parser.add_argument("--steps", type=int, default=4_000, help="of 2 crops each (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and crops (%(default)s)")
+    parser.add_argument(
+        "--noise-weight", type=float, default=3, help="more: less flicker in moving pictures (%(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    warnings.showwarning = lambda message, *_: print(f"train_painter: {message}", file=sys.stderr)
+    try:
+        return run(options)
+    except (ValueError, OSError) as error:
+        print(f"train_painter: {error}", file=sys.stderr)
+        return 2
+
+
+def run(options):
+    """Do what the command line says; return the exit code."""
+    if options.out.suffix != ".npz" or options.steps < 1 or not 0 <= options.noise_weight < np.inf:
+        raise ValueError(
+            f"--out {options.out} --steps {options.steps} --noise-weight {options.noise_weight}: "
+            "expected a file ending in .npz, 1 step or more, and a weight from 0 up."
+        )
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    style, pictures = images.load(options.style), read_pictures(options.images)
+    training = PainterTraining(style, pictures, options.steps, options.seed, options.noise_weight)
+    checkpoint = options.out.with_suffix(".checkpoint.npz")
+    recent = training.run(checkpoint)
+    if recent is None:
+        return 130
+    write(options.out, training.painter)
+    checkpoint.unlink(missing_ok=True)
+    print(f"{options.out}: {options.out.stat().st_size:,} bytes")
+    if recent:
+        means = {name: np.mean([losses[name] for losses in recent]) for name in recent[-1]}
+        print("last steps: " + ", ".join(f"{name} {loss:.4f}" for name, loss in means.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""`python -m stlib paint`: every file once, whatever stops it; bad files named; GIF in, GIF out."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from stlib import __main__ as cli
+from stlib import animation, folder, images
+from stlib.painter import build_painter
+from stlib.weights.train_painter import write
+
+PHOTO = ROOT / "images/content/chelsea_cat.jpg"
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory):
+    """The file of a painter with random weights."""
+    path = tmp_path_factory.mktemp("painter") / "random.npz"
+    write(path, build_painter())
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path, rng):
+    """A folder of nine small pictures and an animation, with subfolders, and files that are no pictures."""
+    for k in range(8):
+        images.save(rng.uniform(size=(20 + k, 33, 3)), tmp_path / f"photos/{k % 3}/photo{k}.png")
+    images.save(images.load(PHOTO, 60), tmp_path / "photos/cat.jpg")
+    frames = [rng.uniform(size=(18, 23, 3)) for _ in range(3)]
+    animation.save_frames(frames, tmp_path / "photos/moving.gif", {"duration": [40, 80, 120], "loop": 0})
+    (tmp_path / "photos/notes.txt").write_text("not a picture")
+    images.save(rng.uniform(size=(20, 20, 3)), tmp_path / "photos/.hidden/thumbnail.png")
+    return tmp_path / "photos"
+
+
+def paint(photos, painter, *more, out="painted"):
+    return cli.main(["paint", str(photos), "--painter", str(painter), "-o", str(photos.parent / out), *more])
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+ALL = sorted(["cat.jpg", "moving.gif", *(f"{k % 3}/photo{k}.png" for k in range(8))])
+
+
+def test_a_folder_keeps_names_sizes_and_settings(photos, painter, capsys):
+    assert paint(photos, painter) == 0
+    printed = capsys.readouterr()
+    assert "10 painted, 0 there already, 0 not painted" in printed.out and "10/10" in printed.err
+    out = photos.parent / "painted"
+    assert names(out) == ALL
+    for name in ALL:
+        assert images.load(out / name).shape == images.load(photos / name).shape
+    assert np.abs(images.load(out / "cat.jpg") - images.load(photos / "cat.jpg")).mean() > 0.05  # it was painted
+    made = images.load_metadata(out / "cat.jpg")
+    digest = hashlib.sha256((photos / "cat.jpg").read_bytes()).hexdigest()
+    assert made == {"content": "cat.jpg", "content_sha256": digest, "painter": "random", "size": 512}
+    frames, timing = animation.load_frames(out / "moving.gif")
+    assert len(frames) == 3 and timing == {"duration": [40, 80, 120], "loop": 0}
+
+
+def test_size_makes_smaller_and_never_larger(photos, painter):
+    assert paint(photos, painter, "--size", "40") == 0
+    assert images.load(photos.parent / "painted/cat.jpg").shape[:2] == images.fit(images.load(PHOTO).shape, 40)
+    assert images.load(photos.parent / "painted/0/photo0.png").shape == (20, 33, 3)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 12])
+def test_shards_cover_every_file_once(count, photos):
+    whole = folder.find([photos], photos.parent / "painted")
+    shards = [whole[folder.shard(f"{part}/{count}")[0] - 1 :: count] for part in range(1, count + 1)]
+    assert sorted(job for shard in shards for job in shard) == sorted(whole) and len(whole) == 10
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_shards_from_the_command_line(photos, painter):
+    seen = []
+    for part in (1, 2, 3):
+        before = names(photos.parent / "painted")
+        assert paint(photos, painter, "--shard", f"{part}/3") == 0
+        seen += sorted(set(names(photos.parent / "painted")) - set(before))
+    assert sorted(seen) == ALL and len(seen) == len(ALL)
+
+
+def test_a_restart_paints_only_what_is_missing(photos, painter, monkeypatch, capsys):
+    real, painted = folder.paint_file, []
+
+    def stops(source, target, *more):
+        if len(painted) == 4:
+            raise KeyboardInterrupt
+        painted.append(source)
+        real(source, target, *more)
+
+    monkeypatch.setattr(folder, "paint_file", stops)
+    assert paint(photos, painter) == 130
+    printed = capsys.readouterr()
+    assert "goes on where it stopped" in printed.err and "4 painted" in printed.out
+    assert len(names(photos.parent / "painted")) == 4
+    monkeypatch.setattr(folder, "paint_file", lambda source, *more: painted.append(source) or real(source, *more))
+    assert paint(photos, painter) == 0
+    assert "6 painted, 4 there already" in capsys.readouterr().out
+    assert sorted(path.relative_to(photos).as_posix() for path in painted) == ALL
+
+
+def test_an_interrupted_file_is_not_there(photos, painter, monkeypatch):
+    monkeypatch.setattr(Image.Image, "save", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert paint(photos, painter) == 130
+    assert names(photos.parent / "painted") == []
+
+
+def test_bad_files_are_named_and_do_not_stop_the_rest(photos, painter, capsys):
+    (photos / "broken.jpg").write_bytes(PHOTO.read_bytes()[:2000])
+    (photos / "0/text.gif").write_text("Dear diary")
+    images.save(np.zeros((15, 40, 3)), photos / "tiny.png")
+    assert paint(photos, painter) == 1
+    printed = capsys.readouterr()
+    for name, words in {
+        "broken.jpg": "cannot be read",
+        "0/text.gif": "cannot be read",
+        "tiny.png": "16 on the",
+    }.items():
+        line = next(line for line in printed.err.splitlines() if str(photos / name) in line)
+        assert words in line, line
+        assert f"not painted: {photos / name}" in printed.out
+    assert "10 painted, 0 there already, 3 not painted" in printed.out and "Traceback" not in printed.err
+    assert names(photos.parent / "painted") == ALL
+    assert paint(photos, painter) == 1, "they are tried again"
+
+
+def test_what_was_made_otherwise_is_not_replaced(photos, painter, capsys):
+    assert paint(photos, painter) == 0
+    before = {name: (photos.parent / "painted" / name).read_bytes() for name in ALL}
+    assert paint(photos, painter, "--size", "30") == 1
+    assert "10 not painted" in capsys.readouterr().out
+    (photos / "cat.jpg").write_bytes((ROOT / "images/content/colosseum.jpg").read_bytes())
+    assert paint(photos, painter) == 1
+    printed = capsys.readouterr()
+    assert "9 there already, 1 not painted" in printed.out
+    assert "cat.jpg is there already, made otherwise or from another picture" in printed.err
+    assert before == {name: (photos.parent / "painted" / name).read_bytes() for name in ALL}
+
+
+def test_paintings_inside_the_folder_are_not_painted_again(photos, painter):
+    for _ in range(2):
+        assert paint(photos, painter, out="photos/painted") == 0
+        assert names(photos / "painted") == ALL
+
+
+BAD = {
+    "painter": (["{photos}", "--painter", "monet"], "no painter monet: give one of starry_night"),
+    "broken painter": (["{photos}", "--painter", "{photos}/notes.txt"], r"notes.txt is not a painter"),
+    "no such folder": (["{photos}/x", "--painter", "{painter}"], "no file or folder"),
+    "empty": (["{photos}/.hidden/none", "--painter", "{painter}"], "nothing to paint in"),
+    "itself": (["{photos}", "--painter", "{painter}", "-o", "{photos}"], "would be replaced by its painting"),
+    "same name": (["{photos}/0/photo0.png", "{photos}/.hidden/photo0.png", "--painter", "{painter}"], "rename one"),
+    "size": (["{photos}", "--painter", "{painter}", "--size", "0"], "size is 0, expected a whole number"),
+    "out is a file": (["{photos}", "--painter", "{painter}", "-o", "{photos}/cat.jpg"], "is a file, expected a folder"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_sentence_and_exit_code_2(name, photos, painter, capsys, monkeypatch):
+    (photos / ".hidden/none").mkdir()
+    (photos / ".hidden/photo0.png").write_bytes((photos / "0/photo0.png").read_bytes())
+    arguments, words = BAD[name]
+    arguments = [argument.format(photos=photos, painter=painter) for argument in arguments]
+    if "-o" not in arguments:
+        arguments += ["-o", str(photos.parent / "painted")]
+    monkeypatch.setattr(folder, "paint_file", lambda *_: pytest.fail("it started to paint"))
+    before = names(photos)
+    assert cli.main(["paint", *arguments]) == 2
+    message = capsys.readouterr().err
+    assert words in message and message.startswith("stlib: ") and message.count("\n") == 1, message
+    assert names(photos) == before
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"])
+def test_wrong_shards_are_refused(text, capsys):
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["paint", str(PHOTO), "--painter", "starry_night", "-o", "x", f"--shard={text}"])
+    assert exit.value.code == 2 and "expected I/N with I from 1 to N" in capsys.readouterr().err

@@ -1,0 +1,114 @@
+"""Painters: what the embedded ones paint, any size, and that a wrong file is refused in one sentence."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+
+from stlib import weights
+from stlib.losses import gram_per_position, relative_error
+from stlib.network import feature_extractor
+from stlib.painter import build_painter, load_painter, paint
+from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.weights.train_painter import write
+
+FOLDER = ROOT / "stlib/weights"
+SHIPPED = [name for name in weights.PAINTERS if name != "starry_night_flickers"]
+
+
+@pytest.fixture(scope="module")
+def random_painter():
+    return build_painter()
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (17, 16), (19, 43), (32, 61), (97, 50)])
+def test_any_size_comes_back(shape, random_painter, rng):
+    photo = rng.uniform(size=(*shape, 3)).astype(np.float32)
+    painted = paint(photo, random_painter)
+    assert painted.shape == photo.shape and painted.dtype == np.float32
+    assert 0 <= painted.min() < painted.max() <= 1
+
+
+def test_padding_to_a_multiple_of_4_mirrors_and_cuts(random_painter, rng):
+    photo = rng.uniform(size=(22, 31, 3)).astype(np.float32)
+    mirrored = np.concatenate([photo, photo[-2:-4:-1]], axis=0)
+    mirrored = np.concatenate([mirrored, mirrored[:, -2:-3:-1]], axis=1)  # (24, 32, 3)
+    expected = random_painter(mirrored[None])[0, :22, :31]
+    np.testing.assert_allclose(paint(photo, random_painter), expected, atol=1e-5)
+
+
+def test_pictures_of_a_batch_do_not_influence_each_other(random_painter, rng):
+    batch = rng.uniform(size=(3, 20, 24, 3)).astype(np.float32)
+    together = random_painter(batch)
+    for picture, painted in zip(batch, together):
+        np.testing.assert_allclose(random_painter(picture[None])[0], painted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "photo, words",
+    [
+        (np.zeros((15, 40, 3)), "40 x 15 pixels; a painter needs 16 on the short side"),
+        (np.zeros((40, 40)), "expected (height, width, 3)"),
+        (np.full((40, 40, 3), 200.0), "expected [0, 1]"),
+        (np.full((40, 40, 3), np.nan), "NaN"),
+    ],
+)
+def test_bad_photos_are_refused(photo, words, random_painter):
+    with pytest.raises(ValueError) as error:
+        paint(photo, random_painter)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", weights.PAINTERS)
+def test_embedded_painters_are_small_whole_and_without_pickles(name, tmp_path, monkeypatch):
+    path = FOLDER / f"painter_{name}.npz"
+    assert path.stat().st_size <= 800_000
+    with np.load(path, allow_pickle=False) as arrays:
+        assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
+        assert all(np.isfinite(array).all() for array in arrays.values())
+    changed = bytearray(path.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    (tmp_path / path.name).write_bytes(changed)
+    monkeypatch.setattr(weights, "_embedded", lambda file: tmp_path / f"{file}.npz")
+    with pytest.raises(ValueError, match="not the network that stlib was published with: install stlib again"):
+        load_painter(name)
+
+
+def test_there_are_three_and_a_twin_for_comparison():
+    assert len(SHIPPED) >= 3 and "starry_night_flickers" in weights.PAINTERS
+    assert {path.name for path in FOLDER.glob("painter_*.npz")} == {f"painter_{name}.npz" for name in weights.PAINTERS}
+
+
+def test_a_written_painter_paints_the_same(random_painter, rng, tmp_path):
+    write(tmp_path / "p.npz", random_painter)
+    photo = rng.uniform(size=(24, 24, 3)).astype(np.float32)
+    again = paint(photo, load_painter(tmp_path / "p.npz"))
+    np.testing.assert_allclose(again, paint(photo, random_painter), atol=0.01)  # float16; measured: 0.0006
+
+
+def test_wrong_files_are_refused(tmp_path, random_painter):
+    np.savez(tmp_path / "pickle.npz", a=np.array([{}], dtype=object))
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    arrays = {variable.path: np.float16(variable) for variable in random_painter.variables}
+    np.savez(tmp_path / "less.npz", **dict(list(arrays.items())[1:]))
+    np.savez(tmp_path / "shape.npz", **(arrays | {"in/kernel": arrays["in/kernel"][:3]}))
+    write(tmp_path / "whole.npz", random_painter)
+    (tmp_path / "half.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:300_000])
+    (tmp_path / "text.npz").write_text("Dear diary")
+    for name, words in {
+        "pickle": "is not a painter", "half": "is not a painter", "text": "is not a painter",
+        "other": "holds other arrays", "less": "holds other arrays", "shape": "holds other arrays",
+    }.items():  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            load_painter(tmp_path / f"{name}.npz")
+    with pytest.raises(FileNotFoundError, match="no painter .*nowhere.npz: give one of starry_night, .*train_painter"):
+        load_painter(tmp_path / "nowhere.npz")
+
+
+def errors(painted, photo, style, network):
+    """Content and style error of a painting, as `stylize` measures them."""
+    features = feature_extractor(network, CONTENT_LAYERS + STYLE_LAYERS)
+    F, P, S = features(painted[None]), features(photo[None]), features(style[None])
+    content = tf.reduce_mean([relative_error(F[k], P[k]) for k in CONTENT_LAYERS])
+    style = [relative_error(gram_per_position(F[k]), gram_per_position(S[k])) for k in STYLE_LAYERS]
+    return float(content), float(tf.reduce_mean(style))

@@ -1,0 +1,137 @@
+"""Training a painter: it learns, weighs its terms as it says, continues from a checkpoint, and refuses bad input."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+
+from stlib import images
+from stlib.losses import gram_per_position, relative_error, total_variation_loss
+from stlib.painter import load_painter, paint
+from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.weights import train_painter
+from stlib.weights.train_painter import PainterTraining, batch_at
+
+STYLE = ROOT / "images/style/great_wave.jpg"
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """A few squares cut from the bundled photos."""
+    photos = [images.to_uint8(images.load(path, 300)) for path in sorted((ROOT / "images/content").glob("*.jpg"))]
+    return np.stack([photo[y : y + 144, x : x + 144] for photo in photos for y in (0, 20) for x in (0, 90)])
+
+
+@pytest.fixture(scope="module")
+def style():
+    return images.load(STYLE, 200)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Crops of 96 px instead of 192, and the style to match, so that the tests are quick."""
+    monkeypatch.setattr(train_painter, "CROP", 96)
+    monkeypatch.setattr(train_painter, "STYLE_SIZES", (128, 64))
+
+
+def test_batches_are_reproducible_windows(pictures, monkeypatch):
+    monkeypatch.setattr(train_painter, "CROP", 192)
+    a, b = batch_at(pictures, 5, seed=2), batch_at(pictures, 5, seed=2)
+    np.testing.assert_array_equal(a, b)
+    assert a.shape == (2, 192, 192, 3) and a.dtype == np.float32 and 0 <= a.min() <= a.max() <= 1
+    assert not np.allclose(a, batch_at(pictures, 6, seed=2)) and not np.allclose(a, batch_at(pictures, 5, seed=3))
+    ramp = np.broadcast_to(np.arange(144, dtype=np.uint8)[:, None], (1, 144, 144, 3))  # each column its number
+    widths = [np.ptp(picture) * 255 for step in range(30) for picture in batch_at(ramp, step)]
+    assert min(widths) < 105 and max(widths) > 135, "windows are of many sizes"
+    slopes = [np.sign(picture[90, 100] - picture[90, 90])[0] for step in range(30) for picture in batch_at(ramp, step)]
+    assert {-1, 1} <= set(slopes), "some are mirrored"
+
+
+def test_the_losses_are_those_of_stylize_for_each_picture(pictures, style):
+    training = PainterTraining(style, pictures, steps=1, noise_weight=5)
+    batch, noise = np.float32(pictures[:2, :96, :96] / 255), np.random.default_rng(0).normal(0, 0.1, (1, 96, 96, 3))
+    losses = {
+        name: float(loss) for name, loss in training.losses(tf.constant(batch), tf.constant(noise, tf.float32)).items()
+    }
+    painted, features = training.painter(batch), training.features
+    content, styles = [], []
+    for photo, painting in zip(batch, painted):
+        P, F = features(photo[None]), features(painting[None])
+        content += [relative_error(F[k], P[k]) for k in CONTENT_LAYERS]
+        half = tf.image.resize(painting, (48, 48), method="area")
+        for picture, size in ((painting, 128), (half, 64)):
+            F, S = features(picture[None]), features(images.resize(style, images.fit(style.shape, size))[None])
+            styles += [relative_error(gram_per_position(F[k]), gram_per_position(S[k])) for k in STYLE_LAYERS]
+    again = training.painter(tf.clip_by_value(batch[:1] + noise, 0, 1))
+    expected = {
+        "content": np.mean(content),
+        "style": np.mean(styles),
+        "total_variation": float(total_variation_loss(painted)),
+        "noise": np.mean((painted[:1] - again) ** 2),
+    }
+    weights = {"content": 0.15, "style": 1, "total_variation": 2, "noise": 5}
+    expected["total"] = sum(weights[name] * loss for name, loss in expected.items())
+    assert losses == pytest.approx(expected, rel=1e-4)
+    assert losses["noise"] > 1e-6
+
+
+def test_a_short_run_learns_and_its_file_paints(style, pictures, tmp_path, capsys):
+    for k, picture in enumerate(pictures):
+        images.save(picture / 255.0, tmp_path / f"photos/{k}.png")
+    (tmp_path / "photos/broken.png").write_bytes(b"PNG")
+    images.save(style, tmp_path / "style.png")
+    out = tmp_path / "new/painter.npz"
+    command = ["--style", str(tmp_path / "style.png"), "--images", str(tmp_path / "photos"), "--out", str(out)]
+    assert train_painter.main([*command, "--steps", "80"]) == 0
+    printed = capsys.readouterr()
+    assert "broken.png cannot be read" in printed.err and "last steps: content" in printed.out
+    assert [path.name for path in out.parent.iterdir()] == ["painter.npz"]  # and no checkpoint
+    training, learned = PainterTraining(style, pictures, steps=1), load_painter(out)
+    batch, noise = batch_at(pictures, 10**6), np.zeros((1, 96, 96, 3), np.float32)
+    before = training.losses(batch, noise)
+    training.painter.set_weights(learned.get_weights())
+    after = training.losses(batch, noise)
+    assert before["total"] / after["total"] > 1.25  # measured: 1.45
+    assert paint(images.load(STYLE, 50), learned).shape == images.load(STYLE, 50).shape
+
+
+def test_a_stopped_run_continues(style, pictures, tmp_path, monkeypatch, capsys):
+    whole, first, second = (PainterTraining(style, pictures, steps=4) for _ in range(3))
+    losses = [whole.train_step() for _ in range(4)]
+    real = PainterTraining.train_step
+
+    def stops(training):
+        if training.step == 2:
+            raise KeyboardInterrupt
+        return real(training)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PainterTraining, "train_step", stops)
+        assert first.run(tmp_path / "c.npz") is None
+    assert "Stopped after step 2: the same command goes on" in capsys.readouterr().out
+    for expected, found in zip(losses[2:], second.run(tmp_path / "c.npz"), strict=True):
+        assert found == pytest.approx(expected, rel=1e-3)
+    assert losses[2] != pytest.approx(losses[0], rel=1e-3), "otherwise the test would see no difference"
+    with pytest.raises(ValueError, match="other settings or pictures"):
+        PainterTraining(style, pictures, steps=4, noise_weight=0).restore(tmp_path / "c.npz")
+    with pytest.raises(ValueError, match="other settings or pictures"):
+        PainterTraining(style[:100], pictures, steps=4).restore(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--out", "p.h5"], "expected a file ending in .npz"),
+        (["--steps", "0"], "1 step or more"),
+        (["--noise-weight", "nan"], "a weight from 0 up"),
+        (["--style", "nowhere.jpg"], "no file nowhere.jpg"),
+        (["--images", "{empty}"], "holds 0 readable pictures, expected at least 16"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, words, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    options = {"--style": str(STYLE), "--images": str(ROOT / "images"), "--out": str(tmp_path / "p.npz")}
+    options[arguments[0]] = arguments[1].format(empty=tmp_path / "empty")
+    assert train_painter.main([word for pair in options.items() for word in pair]) == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith("train_painter: ") and words in message
