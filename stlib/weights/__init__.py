@@ -1,6 +1,6 @@
 """Weights files: the embedded slim network, read as {layer: [kernel, bias]}, VGG19's published file, and painters.
 
-kernel is float32 (3, 3, in, out), bias (out,). MODEL_CARD.md says what the embedded files are.
+kernel is float32 (3, 3, in, out), bias (out,). MODEL_CARD.md and PAINTERS.md say what the embedded files are.
 Every failure is one sentence that says what to do; nothing of the user's is ever deleted or replaced.
 """
 

@@ -4,7 +4,7 @@
 
 Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the course's
 relative losses on slim, the style matched at two sizes, and a term for stability under noise. Notebook A5 explains each
-step; MODEL_CARD.md says how the shipped painters were trained.
+step; PAINTERS.md says how the shipped painters were trained.
 A batch is float32 (B, 192, 192, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144, 3).
 """
 

@@ -22,7 +22,7 @@ STYLES = {
     "starry_night": "starry_night",
     "starry_night_flickers": "starry_night",
     "great_wave": "great_wave",
-    "composition_viii": "composition_viii",
+    "village_street_auvers": "village_street_auvers",
 }
 
 
