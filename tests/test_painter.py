@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from stlib import weights
+from stlib import images, weights
 from stlib.losses import gram_per_position, relative_error
 from stlib.network import feature_extractor
 from stlib.painter import build_painter, load_painter, paint
@@ -112,3 +112,21 @@ def errors(painted, photo, style, network):
     content = tf.reduce_mean([relative_error(F[k], P[k]) for k in CONTENT_LAYERS])
     style = [relative_error(gram_per_position(F[k]), gram_per_position(S[k])) for k in STYLE_LAYERS]
     return float(content), float(tf.reduce_mean(style))
+
+
+# content error and style error on the lake at 256 px: bounds, and beside them what was measured
+BOUNDS = {
+    "starry_night": (0.8, 0.1),  # TODO
+    "great_wave": (0.8, 0.1),
+    "village_street_auvers": (0.8, 0.1),
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_embedded_painters_paint_their_style_and_keep_the_photo(name, network):
+    photo = images.load(ROOT / "images/content/lake_sherburne.jpg", 256)
+    style = images.load(ROOT / f"images/style/{name}.jpg", 256)
+    content_error, style_error = errors(paint(photo, load_painter(name)), photo, style, network)
+    print(name, content_error, style_error)
+    assert content_error < BOUNDS[name][0] and style_error < BOUNDS[name][1]
+    assert errors(photo, photo, style, network)[1] > 3 * style_error, "the photo itself is far from the style"
