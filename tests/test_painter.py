@@ -114,11 +114,10 @@ def errors(painted, photo, style, network):
     return float(content), float(tf.reduce_mean(style))
 
 
-# content error and style error on the lake at 256 px: bounds, and beside them what was measured
-BOUNDS = {
-    "starry_night": (0.8, 0.1),  # TODO
-    "great_wave": (0.8, 0.1),
-    "village_street_auvers": (0.8, 0.1),
+BOUNDS = {  # of content error and style error on the lake at 256 px
+    "starry_night": (0.65, 0.08),  # measured: 0.543, 0.062
+    "great_wave": (0.6, 0.12),  # measured: 0.479, 0.095
+    "village_street_auvers": (0.8, 0.12),  # measured: 0.682, 0.092
 }
 
 
@@ -127,6 +126,5 @@ def test_embedded_painters_paint_their_style_and_keep_the_photo(name, network):
     photo = images.load(ROOT / "images/content/lake_sherburne.jpg", 256)
     style = images.load(ROOT / f"images/style/{name}.jpg", 256)
     content_error, style_error = errors(paint(photo, load_painter(name)), photo, style, network)
-    print(name, content_error, style_error)
     assert content_error < BOUNDS[name][0] and style_error < BOUNDS[name][1]
-    assert errors(photo, photo, style, network)[1] > 3 * style_error, "the photo itself is far from the style"
+    assert errors(photo, photo, style, network)[1] > 3 * style_error  # measured: at least 3.8 times

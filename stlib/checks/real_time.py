@@ -1,5 +1,7 @@
 """Checks of appendix A5: transposed convolutions, instance normalization, flicker, shards."""
 
+import itertools
+
 import numpy as np
 
 from stlib.checks.report import check
@@ -11,7 +13,7 @@ def transposed_writes(writes):
     cases = {(3, 2, 3): 7, (2, 2, 4): 8, (5, 2, 4): 11, (4, 2, 1): 4, (2, 3, 3): 8, (3, 1, 5): 7}
     answers = {case: np.asarray(writes(*case)) for case in cases}
     given = answers[3, 2, 3]
-    hint = f"it has shape {given.shape}: the last value is written from stride * (count - 1) on, kernel entries long."
+    hint = f"for (3, 2, 3) it has shape {given.shape}, expected (7,): the last copy begins at stride * (count - 1)."
     if given.shape == (6,):
         hint = "stride * count positions cut the end off: the last value's copy is kernel entries long."
     elif given.shape == (9,):
@@ -47,6 +49,7 @@ def instance_normalization(norm):
         ((0, 1, 2), "you average over the batch too: that is batch normalization; axes 1 and 2 only."),
         ((1, 2, 3), "you average over the channels too: axes 1 and 2 only."),
         ((1,), "you average over one axis only: height and width, axes 1 and 2."),
+        ((3,), "you average over the channels: axes 1 and 2."),
     ):
         hint = mistake if _close(G, _normalized(F, gamma, beta, axes=axes)) else hint
     if _close(G, _normalized(F, 1, 0)):
@@ -88,7 +91,7 @@ def flicker(measure):
     hint = "what lies outside counts in your answer: index with the mask, deviation[region]."
     yield "what moves outside is no matter", np.allclose(measure(moved, region), answer), hint
     deviation = np.std(frames, axis=0)[region]
-    hint = "np.std(frames, axis=0), then the region, then the mean."
+    hint = "np.std(frames, axis=0), then the region, then the mean: divide by the pixels of the region."
     for wrong, mistake in (
         (np.var(frames, axis=0)[region].mean(), "that is the variance: take its root."),
         (np.sqrt(np.mean(deviation**2)), "you average variances and take the root at the end: the root comes first."),
@@ -125,14 +128,19 @@ def fair_shards(shard):
     few = sorted(name for part in range(1, 6) for name in shard({"a": 4, "b": 9}, part, 5))
     yield "two files for five machines are painted once", few == ["a", "b"], "some parts are empty lists then."
     worst = 0
-    by_turns, in_rows = ({f"{k:02}": 100 if large else 1 for k, large in enumerate(each)}
-                         for each in ([True, False] * 10, [True] * 10 + [False] * 10))  # fmt: skip
-    for case in (sizes, by_turns, in_rows, {"a": 900, "b": 1, "c": 1}):
-        for parts in (1, 2, 3, 4):
+    for numbers in ((2, 1, 1), (900, 1, 1), (3, 3, 2, 2, 2), (1, 6, 1, 6, 1, 6, 1), (6, 5, 5, 1, 1, 1, 1, 1)):
+        case = {f"{k}.jpg": size for k, size in enumerate(numbers)}
+        for parts in (2, 3):
             heaviest = max(sum(case[name] for name in shard(case, part, parts)) for part in range(1, parts + 1))
-            worst = max(worst, heaviest - sum(case.values()) / parts - max(case.values()))
-    hint = f"a part is {worst:.0f} bytes above that: give each file, the largest first, to the part that has least."
-    yield "no part exceeds an equal share by more than the largest file", worst <= 0, hint
+            worst = max(worst, heaviest / _best_division(numbers, parts))
+    hint = f"a part holds {worst:.2f} times that: give each file, the largest first, to the part that has least."
+    yield "no part exceeds 4/3 of the best division's largest", worst < 4 / 3 + 1e-9, hint
+
+
+def _best_division(numbers, parts):
+    """Bytes of the largest part in the best of all divisions."""
+    divisions = itertools.product(range(parts), repeat=len(numbers))
+    return min(max(np.bincount(owners, numbers)) for owners in divisions)
 
 
 def _writes(kernel, stride, count):

@@ -20,10 +20,11 @@ from stlib.images import one_line, whole_file
 
 SLIM_LAYERS = [f"block{block}_conv{k}" for block, convs in enumerate((2, 2, 4, 4, 1), 1) for k in range(1, convs + 1)]
 SLIM_SHA256 = "e44e1e7df6a69c099eeaff62bbe0551ddd4b669ebb83f4bd1a08f8dddbb25d8c"
-PAINTERS = {  # SHA-256
+PAINTERS = {  # SHA-256; starry_night_flickers was trained without the noise term, for comparison
     "starry_night": "7d5795fdc8523a27ca6dd7067be2bd59a3040fd35836aa9572aaeac0101e6026",
     "great_wave": "7c476f28aeb7a7c45bdc8213bdb1720209d18a05e0ad2060241ef15fee0293f2",
     "village_street_auvers": "68360ec2b433206dcb795694a079dddd7261c23ba90e0ba85b42723c6a6bb2bc",
+    "starry_night_flickers": "24d8ef8123ff3954f9248fa1a58ceec924754ce36fc03c060ec23d48db1f0eba",
 }
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
 VGG19_URL = (
