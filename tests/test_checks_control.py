@@ -3,19 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import rejected, unsolved
 from scipy import ndimage
 
 from stlib import checks
-
-
-def unsolved(*_):
-    raise NotImplementedError
-
-
-def rejected(check, answer, hint, capsys):
-    assert check(answer) is False
-    out = capsys.readouterr().out
-    assert hint in out, out
 
 
 def accepted(check, answer, capsys):
