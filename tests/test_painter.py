@@ -83,7 +83,7 @@ def test_a_written_painter_paints_the_same(random_painter, rng, tmp_path):
     write(tmp_path / "p.npz", random_painter)
     photo = rng.uniform(size=(24, 24, 3)).astype(np.float32)
     again = paint(photo, load_painter(tmp_path / "p.npz"))
-    np.testing.assert_allclose(again, paint(photo, random_painter), atol=0.01)  # float16; measured: 0.0006
+    np.testing.assert_allclose(again, paint(photo, random_painter), atol=0.01)  # float16; measured: 0.002
 
 
 def test_wrong_files_are_refused(tmp_path, random_painter):
