@@ -20,10 +20,11 @@ def load_frames(path):
     images.load(path)  # the same errors for the same faults
     try:
         with Image.open(path) as file:
-            frames = [images.from_picture(frame) for frame in ImageSequence.Iterator(file)]
-            file.seek(0)
             timing = {"loop": file.info["loop"]} if "loop" in file.info else {}
-            timing["duration"] = [frame.info.get("duration", 0) for frame in ImageSequence.Iterator(file)]
+            frames, timing["duration"] = [], []
+            for frame in ImageSequence.Iterator(file):
+                frames.append(images.from_picture(frame))
+                timing["duration"].append(frame.info.get("duration", 0))
     except Exception as error:  # a broken file makes Pillow raise almost any type
         raise ValueError(f"{path} cannot be read as an animation ({images.one_line(error)}): save it again.") from error
     return frames, timing
@@ -53,8 +54,4 @@ def save_frames(frames, path, timing, **metadata):
 def load_comment(path):
     """Read back the `metadata` of `save_frames`, a dict; empty if there is none."""
     with Image.open(path) as file:
-        comment = file.info.get("comment", b"")
-    try:
-        return dict(json.loads(comment))
-    except (ValueError, TypeError):  # somebody else's comment
-        return {}
+        return images.parse_metadata(file.info.get("comment", b""))

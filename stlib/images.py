@@ -170,9 +170,13 @@ def save(image, path, **metadata):
 def load_metadata(path):
     """Read back the `metadata` that `save` wrote into an image file, as a dict; empty if there is none."""
     with Image.open(path) as file:
-        text = file.getexif().get(DESCRIPTION, "{}")
+        return parse_metadata(file.getexif().get(DESCRIPTION, "{}"))
+
+
+def parse_metadata(text):
+    """The dict that stands as JSON in `text`; empty if it is somebody else's text."""
     try:
         metadata = json.loads(text)
-    except json.JSONDecodeError:  # somebody else's description
+    except ValueError:
         return {}
     return metadata if isinstance(metadata, dict) else {}

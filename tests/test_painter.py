@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from benchmarks.bench_painter import errors
 from conftest import ROOT
 
 from stlib import images, weights
-from stlib.losses import gram_per_position, relative_error
-from stlib.network import feature_extractor
 from stlib.painter import build_painter, load_painter, paint
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS
 from stlib.weights.train_painter import write
 
 FOLDER = ROOT / "stlib/weights"
@@ -103,15 +100,6 @@ def test_wrong_files_are_refused(tmp_path, random_painter):
             load_painter(tmp_path / f"{name}.npz")
     with pytest.raises(FileNotFoundError, match="no painter .*nowhere.npz: give one of starry_night, .*train_painter"):
         load_painter(tmp_path / "nowhere.npz")
-
-
-def errors(painted, photo, style, network):
-    """Content and style error of a painting, as `stylize` measures them."""
-    features = feature_extractor(network, CONTENT_LAYERS + STYLE_LAYERS)
-    F, P, S = features(painted[None]), features(photo[None]), features(style[None])
-    content = tf.reduce_mean([relative_error(F[k], P[k]) for k in CONTENT_LAYERS])
-    style = [relative_error(gram_per_position(F[k]), gram_per_position(S[k])) for k in STYLE_LAYERS]
-    return float(content), float(tf.reduce_mean(style))
 
 
 BOUNDS = {  # of content error and style error on the lake at 256 px

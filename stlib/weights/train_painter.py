@@ -11,7 +11,6 @@ A batch is float32 (B, 192, 192, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 
 import argparse
 import hashlib
 import sys
-import warnings
 from pathlib import Path
 
 import keras
@@ -23,7 +22,7 @@ from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_vgg19
 from stlib.painter import build_painter
 from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS
-from stlib.weights.training import Training, read_pictures
+from stlib.weights.training import Training, in_one_sentence, read_pictures
 
 CROP, BATCH = 192, 2  # pixels of a crop; crops in a step
 STYLE_SIZES = (384, 192)  # longest side of the painting, at each size at which styles are compared
@@ -75,7 +74,9 @@ class PainterTraining(Training):
             stability = tf.reduce_mean(tf.square(painted[:1] - self.painter(noisy)))
         P, F = self.features(batch), self.features(painted)
         losses = {
-            "content": _mean(relative_error(F[k][b], P[k][b]) for k in CONTENT_LAYERS for b in range(len(batch))),
+            "content": tf.reduce_mean(
+                [relative_error(F[k][b], P[k][b]) for k in CONTENT_LAYERS for b in range(len(batch))]
+            ),
             "style": self.style_loss(F, self.targets[0]) / len(self.targets),
             "total_variation": total_variation_loss(painted),
             "noise": stability,
@@ -90,7 +91,8 @@ class PainterTraining(Training):
     def style_loss(F, A):
         """Mean relative error of the Gram matrices, each picture's by itself."""
         pictures = range(F[STYLE_LAYERS[0]].shape[0])
-        return _mean(relative_error(gram_per_position(F[k][b]), A[k]) for k in STYLE_LAYERS for b in pictures)
+        errors = [relative_error(gram_per_position(F[k][b]), A[k]) for k in STYLE_LAYERS for b in pictures]
+        return tf.reduce_mean(errors)
 
     def _train_step(self, batch, noise):
         with tf.GradientTape() as tape:
@@ -112,10 +114,6 @@ class PainterTraining(Training):
         return {name: f"{means[name]:.3f}" for name in ("content", "style")}
 
 
-def _mean(losses):
-    return tf.reduce_mean(list(losses))
-
-
 def write(path, painter):
     """Write a painter as `load_painter` reads it: float16, no pickles, whole or not at all."""
     with images.whole_file(path) as part, part.open("wb") as file:
@@ -133,13 +131,7 @@ def main(arguments=None):
     parser.add_argument(
         "--noise-weight", type=float, default=3, help="more: less flicker in moving pictures (%(default)s)"
     )
-    options = parser.parse_args(arguments)
-    warnings.showwarning = lambda message, *_: print(f"train_painter: {message}", file=sys.stderr)
-    try:
-        return run(options)
-    except (ValueError, OSError) as error:
-        print(f"train_painter: {error}", file=sys.stderr)
-        return 2
+    return in_one_sentence("train_painter", run, parser.parse_args(arguments))
 
 
 def run(options):

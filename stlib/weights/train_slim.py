@@ -9,7 +9,6 @@ A batch is float32 (B, h, w, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144,
 
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
 import keras
@@ -18,7 +17,7 @@ import tensorflow as tf
 
 from stlib import images
 from stlib.network import build_slim, feature_extractor, load_vgg19, preprocess
-from stlib.weights.training import SIDE, Training, read_pictures
+from stlib.weights.training import SIDE, Training, in_one_sentence, read_pictures
 
 WIDTHS = (16, 32, 64, 128, 128)  # channels of the five blocks: a quarter of VGG19's
 LAST = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_conv1")  # of each block
@@ -206,13 +205,7 @@ def main(arguments=None):
     parser.add_argument("--steps", type=int, default=12_000, help="of 16 crops each (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and crops (%(default)s)")
     parser.add_argument("--rescale", action="store_true", help="give every filter mean activation 1 at the end")
-    options = parser.parse_args(arguments)
-    warnings.showwarning = lambda message, *_: print(f"train_slim: {message}", file=sys.stderr)
-    try:
-        return run(options)
-    except (ValueError, OSError) as error:
-        print(f"train_slim: {error}", file=sys.stderr)
-        return 2
+    return in_one_sentence("train_slim", run, parser.parse_args(arguments))
 
 
 def run(options):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -93,3 +94,13 @@ class Training:
             print(f"\nStopped after step {self.step}: the same command goes on from {checkpoint}.")
             return None
         return recent
+
+
+def in_one_sentence(program, run, options):
+    """Return the exit code of `run(options)`, 2 for bad input; warnings and errors are one line on stderr each."""
+    warnings.showwarning = lambda message, *_: print(f"{program}: {message}", file=sys.stderr)
+    try:
+        return run(options)
+    except (ValueError, OSError) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
