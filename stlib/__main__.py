@@ -25,14 +25,16 @@ finally:
 from tqdm import tqdm
 
 from stlib import color, folder, images
-from stlib.network import load_vgg19
-from stlib.stylize import plan, stylize
+from stlib.network import load_network
+from stlib.stylize import EFFORTS, plan, stylize
 
 DEFAULTS = {
     name: parameter.default
     for name, parameter in inspect.signature(stylize).parameters.items()
     if parameter.kind is parameter.KEYWORD_ONLY and name != "callback"
 } | {"size": 512}
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
 
 EXAMPLE = """example:
   python -m stlib images/content/summer_palace.jpg images/style/starry_night.jpg -o out/palace.png --size 640
@@ -71,39 +73,42 @@ def parser():
     parser.add_argument("style", type=Path, metavar="STYLE", help="the painting to take the style from")
     parser.add_argument("-o", "--out", type=Path, required=True, help="file to write; a folder for several photos")
     parser.add_argument("--size", type=int, help="longest side of the result in pixels (%(default)s)")
-    parser.add_argument("--style-weight", type=float, help="more: closer to the painting (%(default)s)")
-    parser.add_argument("--content-weight", type=float, help="more: closer to the photo (%(default)s)")
     parser.add_argument(
-        "--steps", type=_steps, metavar="N,N,...", help="steps of each scale, coarse to fine %(default)s"
+        "--steps", type=_steps, help=f"how long: {', '.join(EFFORTS)}, or N,N,... at each scale (%(default)s)"
     )
+    parser.add_argument("--network", help="vgg16, slim (six times as fast), vgg19 (80 MB, once), or a path (vgg16)")
+    parser.add_argument("--content-weight", type=float, help="more: closer to the photo (0.06; slim: 0.02)")
+    parser.add_argument("--style-weight", type=float, help="more: closer to the painting (%(default)s)")
     parser.add_argument("--init", help="where to start: content, style or noise (%(default)s)")
     parser.add_argument("--keep-colors", action="store_true", help="transfer luminance only, keep the photo's colors")
-    parser.add_argument("--weights", help="slim, imagenet (80 MB, once), or the path of a VGG19 file (slim)")
-    parser.add_argument("--seed", type=int, help="of the noise (%(default)s)")
+    parser.add_argument("--seed", type=int, help="of the moves, and of the noise (%(default)s)")
     parser.set_defaults(**DEFAULTS)
     return parser
 
 
 def _steps(text):
-    return tuple(int(count) for count in text.split(","))
+    return text if text in EFFORTS else tuple(int(count) for count in text.split(","))
 
 
 def prepare(options):
     """Load and check everything before any computing starts.
 
-    Returns the jobs (name, content, output path), the style, the network and the settings of `stylize`.
+    Returns the jobs (name, content, output path, steps and shapes of its scales), the style, the network and the
+    settings of `stylize`.
     """
     paths = output_paths(options.content, options.style, options.out)
     style = images.load(options.style)
     contents = [images.load(path) for path in options.content]
-    network = load_vgg19(options.weights)
+    network = load_network(options.network or os.environ.get("STLIB_NETWORK") or "vgg16")  # beauty first
     settings = {name: getattr(options, name) for name in DEFAULTS}
-    for path, content in zip(options.content, contents):
+    jobs = []
+    for name, content, path in zip(options.content, contents, paths):
         try:
-            plan(content, style, network, settings)
+            _, counts, shapes, _ = plan(content, style, network, settings)
         except ValueError as error:
-            raise ValueError(f"{path} with {options.style}: {error}") from None
-    return list(zip(options.content, contents, paths)), style, network, settings
+            raise ValueError(f"{name} with {options.style}: {error}") from None
+        jobs.append((name, content, path, counts, shapes))
+    return jobs, style, network, settings
 
 
 def output_paths(contents, style, out):
@@ -119,15 +124,23 @@ def output_paths(contents, style, out):
     return [images.check_output(path) for path in paths]
 
 
-def paint(name, content, path, options, style, network, settings):
+def paint(name, content, path, counts, shapes, options, style, network, settings):
     """Paint one picture, save it with its settings, return whether it is finished; else it gets a name of its own."""
-    start = time.perf_counter()
+    start = first = time.perf_counter()
     pair = color.gray_pair(content, style) if options.keep_colors else (content, style)
-    with tqdm(total=sum(settings["steps"]), desc=path.name, unit="step") as bar:
+    pixels = [height * width for height, width in shapes]
+    work = sum(count * each for count, each in zip(counts, pixels))  # a step takes as long as it has pixels
+    with tqdm(total=work, desc=path.name, bar_format=BAR) as bar:
 
         def show(progress):
+            nonlocal first
+            first = first if progress.step > 1 else time.perf_counter()  # the step before it was compiled, too
+            if progress.step == min(4, progress.total):
+                seconds = (time.perf_counter() - first) / 3 * work / pixels[0]
+                draft = "" if network.name == "slim" else "; a draft: --network slim, or --steps draft"
+                tqdm.write(f"{path.name}: about {seconds:.0f} s with {network.name}{draft}", sys.stderr)
             bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
-            bar.update()
+            bar.update(pixels[progress.scale - 1])
 
         result = stylize(*pair, network, callback=show, **settings)
     image = result.image

@@ -11,14 +11,34 @@ import tensorflow as tf
 def gram_matrix(F):
     """G = F^T F, (N, N): products of channels summed over all positions, not normalized (equation 3)."""
     F = tf.convert_to_tensor(F)
-    F = tf.reshape(F, (-1, F.shape[-1]))  # (M, N)
-    return tf.matmul(F, F, transpose_a=True)  # (N, N)
+    return _gram_matrix(tf.reshape(F, (-1, F.shape[-1])))  # of (M, N)
+
+
+@tf.custom_gradient
+def _gram_matrix(F):
+    G = tf.matmul(F, F, transpose_a=True)  # (N, N)
+    # F (D + D^T), where D is the gradient with respect to G: one product where TensorFlow's own rule takes two.
+    return G, lambda D: tf.matmul(F, D + tf.transpose(D))
 
 
 def gram_per_position(F):
     """G / M: does not depend on the size of the image, where the paper's sum does."""
     F = tf.convert_to_tensor(F)
     return gram_matrix(F) / tf.cast(tf.size(F) / F.shape[-1], F.dtype)
+
+
+def split_statistics(F):
+    """The two parts of G / M apart, (N + 1, N): the covariance of the channels, and ||mean|| mean below it.
+
+    G / M = covariance + mean mean^T. Apart, an error in the one cannot hide behind an error in the other.
+    Not in the paper. Both parts have the units of G / M, so that one relative error serves both.
+    """
+    F = tf.convert_to_tensor(F)
+    mean = tf.reduce_mean(F, tf.range(tf.rank(F) - 1))  # (N,)
+    covariance = gram_per_position(F) - tf.tensordot(mean, mean, 0)  # (N, N)
+    # A layer that is zero everywhere has no direction: the square root's gradient would be infinite there.
+    norm = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(mean)), 1e-12))
+    return tf.concat([covariance, norm * mean[None]], 0)
 
 
 def content_loss(F, P):

@@ -1,4 +1,4 @@
-"""The network: VGG19's convolutional part, and the features read out of it.
+"""The network: VGG's convolutional part, and the features read out of it.
 
 Simonyan & Zisserman, *Very deep convolutional networks for large-scale image recognition*, 2015.
 Layers are named as in Keras: `block4_conv2` is the output of the paper's conv4_2 after its ReLU.
@@ -14,64 +14,67 @@ import numpy as np
 from stlib import weights as files
 
 IMAGENET_MEAN = np.array([103.939, 116.779, 123.68], np.float32)  # of blue, green and red, in 0..255
+VGG16, VGG19 = (2, 2, 3, 3, 3), (2, 2, 4, 4, 4)  # convolutions in each block
+WIDTHS = (64, 128, 256, 512, 512)  # channels of each block, in both
 
 
-def load_vgg19(weights=None, pooling="max"):
-    """Load VGG19 without its classifier: a frozen Keras model from a preprocessed batch to the last layer.
+def load_network(name=None, pooling="max"):
+    """Load a network without its classifier: a frozen Keras model from a preprocessed batch to the last layer.
 
-    weights: "slim", the embedded network with a quarter of the channels, up to block5_conv1;
-        "imagenet", the real VGG19 from Keras' cache, or else downloaded (80 MB, once);
-        a path to a VGG19 weights file without top (.h5, .weights.h5 or .keras), or to a slim network that
+    name: "slim", small and quick, or "vgg16", the real one, both embedded up to block5_conv1;
+        "vgg19", the network of the paper, from Keras' cache or else downloaded (80 MB, once);
+        a path to a file of VGG16 or VGG19 without top (.h5, .weights.h5 or .keras), or to a network that
         stlib.weights.train_slim made (.npz);
-        None, the environment variable STLIB_WEIGHTS if it is set, else "slim".
-    pooling: "max", as VGG19 was trained, or "average".
+        None, the environment variable STLIB_NETWORK if it is set, else "slim".
+    pooling: "max", as VGG was trained, or "average".
     Raises ValueError or OSError (FileNotFoundError, if there is no such file) in one sentence.
     """
-    weights = weights or os.environ.get("STLIB_WEIGHTS") or "slim"
-    if weights == "slim":
-        return build_slim(files.read_slim(), pooling, name="vgg19_slim")
-    if Path(weights).suffix == ".npz":
-        return build_slim(files.read_npz(Path(weights)), pooling)
-    path = files.imagenet_file() if weights == "imagenet" else Path(weights)
-    network = build_vgg19(pooling=pooling)
-    files.read_vgg19(path, network)
+    name = name or os.environ.get("STLIB_NETWORK") or "slim"
+    if name in files.EMBEDDED:
+        return build_network(files.read_embedded(name), pooling, name)
+    if Path(name).suffix == ".npz":
+        return build_network(files.read_npz(Path(name)), pooling)
+    path = files.vgg19_file() if name == "vgg19" else Path(name)
+    network = files.read_published(path, [build_vgg(VGG19, pooling=pooling), build_vgg(VGG16, pooling=pooling)])
     network.trainable = False
     return network
 
 
-def build_slim(arrays, pooling="max", name="slim"):
-    """Build a frozen network of VGG19's layout from {layer: [kernel, bias]}, up to the last layer given.
+def build_network(arrays, pooling="max", name="slim"):
+    """Build a frozen network of VGG's kind from {layer: [kernel, bias]}, up to the last layer given.
 
-    kernel: (3, 3, in, out), bias: (out,); the widths of the blocks are theirs.
+    kernel: (3, 3, in, out), bias: (out,); how many convolutions a block has, and its channels, are theirs.
     """
-    widths = [len(arrays[f"block{block}_conv1"][1]) for block in range(1, 6)]
-    network = build_vgg19(widths, pooling, name)
+    blocks = [[layer for layer in arrays if layer.startswith(f"block{block}_")] for block in range(1, 6)]
+    blocks = [block for block in blocks if block]
+    whole = build_vgg([len(block) for block in blocks], [len(arrays[block[0]][1]) for block in blocks], pooling, name)
+    network = keras.Model(whole.input, whole.get_layer(list(arrays)[-1]).output, name=name)
     for layer, values in arrays.items():
         network.get_layer(layer).set_weights(values)
-    network = keras.Model(network.input, network.get_layer(list(arrays)[-1]).output, name=network.name)
     network.trainable = False
     return network
 
 
-def build_vgg19(widths=(64, 128, 256, 512, 512), pooling="max", name="vgg19"):
-    """Build VGG19's five blocks of 3x3 convolutions with random weights; `widths` are their channels."""
+def build_vgg(convolutions=VGG19, widths=WIDTHS, pooling="max", name=None):
+    """Build VGG's blocks of 3x3 convolutions with random weights: how many, and their channels, for each block."""
     if pooling not in ("max", "average"):
         raise ValueError(f"pooling is {pooling!r}, expected 'max' or 'average'.")
     if keras.backend.backend() != "tensorflow":
         raise ValueError(f"Keras runs on {keras.backend.backend()}, expected tensorflow: set KERAS_BACKEND=tensorflow.")
     pool = keras.layers.MaxPooling2D if pooling == "max" else keras.layers.AveragePooling2D
+    name = name or {VGG16: "vgg16", VGG19: "vgg19"}.get(tuple(convolutions), "vgg")
     x = image = keras.Input((None, None, 3))
-    for block, (width, convolutions) in enumerate(zip(widths, (2, 2, 4, 4, 4)), start=1):
-        for k in range(1, convolutions + 1):
+    for block, (width, count) in enumerate(zip(widths, convolutions), start=1):
+        for k in range(1, count + 1):
             x = keras.layers.Conv2D(width, 3, padding="same", activation="relu", name=f"block{block}_conv{k}")(x)
         x = pool(2, name=f"block{block}_pool")(x)
     return keras.Model(image, x, name=name)
 
 
 def preprocess(image):
-    """Turn RGB in [0, 1] into what VGG19 was trained on: BGR in 0..255 minus the ImageNet mean.
+    """Turn RGB in [0, 1] into what VGG was trained on: BGR in 0..255 minus the ImageNet mean.
 
-    Shape (..., 3) in and out; arrays and tensors. The same as keras.applications.vgg19.preprocess_input.
+    Shape (..., 3) in and out; arrays and tensors. The same as keras.applications.vgg16.preprocess_input.
     """
     return image[..., ::-1] * 255.0 - IMAGENET_MEAN
 
@@ -96,11 +99,12 @@ def check_layers(network, layers):
     for layer in layers:
         if layer in names:
             continue
-        if layer in [each.name for each in build_vgg19().layers]:
-            raise ValueError(
-                f"The slim network ends at block5_conv1, before {layer}: load VGG19 with load_vgg19('imagenet')."
-            )
         nearest = difflib.get_close_matches(str(layer), names, n=1, cutoff=0)[0]
+        if layer in [each.name for each in build_vgg(VGG19).layers]:
+            raise ValueError(
+                f"The network {network.name!r} has no layer {layer}, it ends at {names[-1]}: "
+                f"take {nearest!r}, or VGG19 with load_network('vgg19')."
+            )
         raise ValueError(f"The network has no layer {layer!r}: did you mean {nearest!r}?")
 
 

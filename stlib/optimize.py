@@ -1,18 +1,37 @@
-"""Two optimizers behind one interface: both change the pixels of an image to lower a loss.
+"""Three optimizers behind one interface: each changes an image to lower a loss.
 
 `value_and_gradient(image)` returns the losses, a dict of scalars with "total" among them, and the gradient
 of the total with respect to the image, (1, h, w, 3). `on_step(image, losses)` sees every image whose loss was
-computed, starting image included. Both return the image after `steps` evaluations, its values in [0, 1].
+computed, starting image included. All return the image after `steps` evaluations.
 """
 
 import numpy as np
 import tensorflow as tf
 
+from stlib import pyramid
+
 BETA_1, BETA_2, EPSILON = 0.9, 0.99, 1e-7
+BAND_RATES = (0.5, 0.75, 1.0, 1.0, 1.0)  # fine to coarse: slow fine bands keep grain out
+COLOR_RATES = tf.constant([1.0, 0.5, 0.5])  # of brightness and the two color channels: eyes see color coarsely
+
+
+def adam_on_bands(value_and_gradient, image, steps, on_step, learning_rate=0.02):
+    """Adam on the bands of a Laplacian pyramid in opponent colors; the image is their sum.
+
+    One step can move the color of a whole region as easily as that of a pixel. The learning rate is about the change
+    of brightness in one step in a coarse band. Values may leave [0, 1]: the loss has to pull them back.
+    """
+    bands = pyramid.split(image)
+    m = v = [tf.zeros_like(band) for band in bands]
+    for t in range(1, steps + 1):
+        losses, gradient = value_and_gradient(image)
+        on_step(image, losses)
+        image, bands, m, v = _bands_step(bands, gradient, m, v, float(t), learning_rate)
+    return image
 
 
 def adam(value_and_gradient, image, steps, on_step, learning_rate=0.02):
-    """Adam (Kingma & Ba 2015, algorithm 1, in Keras' form) with clipping to [0, 1] after each step.
+    """Adam (Kingma & Ba 2015, algorithm 1, in Keras' form) on the pixels, with clipping to [0, 1] after each step.
 
     The learning rate is about the change of a pixel in one step.
     """
@@ -20,19 +39,39 @@ def adam(value_and_gradient, image, steps, on_step, learning_rate=0.02):
     for t in range(1, steps + 1):
         losses, gradient = value_and_gradient(image)
         on_step(image, losses)
-        image, m, v = _adam_step(image, gradient, m, v, float(t), learning_rate)
+        image, m, v = _pixels_step(image, gradient, m, v, float(t), learning_rate)
     return image
 
 
-IMAGE, SCALAR = tf.TensorSpec((1, None, None, 3)), tf.TensorSpec(())
+IMAGE, SCALAR = tf.TensorSpec((1, None, None, 3)), tf.TensorSpec(())  # one trace for all sizes
+BANDS = [IMAGE] * pyramid.LEVELS
 
 
-@tf.function(input_signature=[IMAGE] * 4 + [SCALAR] * 2)  # one trace for all sizes
-def _adam_step(image, gradient, m, v, t, learning_rate):
+@tf.function(input_signature=[BANDS, IMAGE, BANDS, BANDS, SCALAR, SCALAR])
+def _bands_step(bands, gradient, m, v, t, learning_rate):
+    with tf.GradientTape() as tape:
+        tape.watch(bands)
+        image = pyramid.join(bands)
+    gradients = tape.gradient(image, bands, gradient)  # the adjoint of join, applied to the gradient of the image
+    bands, m, v = list(bands), list(m), list(v)
+    for k, rate in enumerate(BAND_RATES):
+        step, m[k], v[k] = _adam_step(gradients[k], m[k], v[k], t, rate * learning_rate)
+        bands[k] -= COLOR_RATES * step
+    return pyramid.join(bands), bands, m, v
+
+
+@tf.function(input_signature=[IMAGE] * 4 + [SCALAR] * 2)
+def _pixels_step(image, gradient, m, v, t, learning_rate):
+    step, m, v = _adam_step(gradient, m, v, t, learning_rate)
+    return tf.clip_by_value(image - step, 0, 1), m, v
+
+
+def _adam_step(gradient, m, v, t, learning_rate):
+    """What Adam subtracts, and its new moments."""
     m = BETA_1 * m + (1 - BETA_1) * gradient
     v = BETA_2 * v + (1 - BETA_2) * tf.square(gradient)
     rate = learning_rate * tf.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)  # bias correction
-    return tf.clip_by_value(image - rate * m / (tf.sqrt(v) + EPSILON), 0, 1), m, v
+    return rate * m / (tf.sqrt(v) + EPSILON), m, v
 
 
 class _Enough(Exception):

@@ -1,10 +1,12 @@
 """The whole method: paint the content of one image in the style of another.
 
-Gatys, Ecker & Bethge 2016, left in three places, each flagged where it happens: relative losses instead of the
-paper's, a total variation loss, and several scales from coarse to fine instead of one.
+Gatys, Ecker & Bethge 2016, left in five places, each flagged where it happens: relative losses instead of the paper's,
+a total variation loss, several scales from coarse to fine instead of one, the bands of a pyramid instead of the pixels
+as unknowns, and a picture that moves a little under the network.
 """
 
 import functools
+import itertools
 import os
 import warnings
 from dataclasses import dataclass
@@ -14,15 +16,31 @@ import psutil
 import tensorflow as tf
 
 from stlib import images, optimize
-from stlib.losses import gram_per_position, relative_error, total_variation_loss
-from stlib.network import check_layers, feature_extractor, floats_per_pixel, load_vgg19, minimum_side
+from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
+from stlib.network import check_layers, feature_extractor, floats_per_pixel, load_network, minimum_side
 
 CONTENT_LAYERS = ("block4_conv2",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 WEIGHTS = ("content", "style", "total_variation")
-STEPS = (80, 60, 50, 40, 40)  # one number for each scale, the last at full size
 
-CHOICES = {"optimizer": ("adam", "lbfgs"), "init": ("content", "style", "noise", "image")}
+# What suits one network spoils another: notebook 06 shows it. The style layers have weights relative to each other.
+RECIPES = {
+    "slim": dict(content_weight=0.02, learning_rate=0.02, style_layers=dict.fromkeys(STYLE_LAYERS, 1.0)),
+    "vgg16": dict(content_weight=0.06, learning_rate=0.012, style_layers=dict(zip(STYLE_LAYERS, (4, 2, 1, 1, 0.5)))),
+}
+RECIPES["vgg19"] = RECIPES["vgg16"]  # the same kind of network; expected, not tuned
+
+COARSEST = 256  # pixels, about: longest side of the first scale; each scale is 1.41 times the last
+STEPS, FEWER, FEWEST = 60, 0.7, 25  # at the first scale, then 0.7 times as many, at least 25
+EFFORTS = {"draft": 0.5, "normal": 1.0, "fine": 2.0}  # times that many steps
+
+REACH, SHIFTS = 4, 8  # pixels by which the picture moves at most; different moves at each scale
+LARGEST = 1e6  # of a weight: its product with a loss is finite in float32
+OUTSIDE = 10.0  # weight of the mean squared distance of the values from [0, 1]
+
+STATISTICS = {"gram": gram_per_position, "split": split_statistics}
+METHODS = {"pyramid": optimize.adam_on_bands, "adam": optimize.adam, "lbfgs": optimize.lbfgs}
+CHOICES = {"method": tuple(METHODS), "statistics": tuple(STATISTICS), "init": ("content", "style", "noise", "image")}
 
 
 @dataclass
@@ -53,8 +71,8 @@ class Progress:
     batch: tf.Tensor
 
     def image(self):
-        """The picture that has these losses, float32 (h, w, 3), at the size of its scale."""
-        return self.batch[0].numpy()
+        """The picture that has these losses, float32 (h, w, 3) in [0, 1], at the size of its scale."""
+        return np.clip(self.batch[0], 0, 1)
 
 
 def stylize(
@@ -63,43 +81,51 @@ def stylize(
     network=None,
     *,
     size=320,
-    content_weight=0.05,
+    steps="normal",
+    content_weight=None,
     style_weight=1.0,
-    total_variation_weight=2.0,
+    total_variation_weight=0.7,
     content_layers=CONTENT_LAYERS,
-    style_layers=STYLE_LAYERS,
+    style_layers=None,
+    statistics="split",
     init="content",
-    steps=STEPS,
-    optimizer="adam",
-    learning_rate=0.02,
+    method="pyramid",
+    learning_rate=None,
     seed=0,
     callback=None,
 ):
     """Paint `content` in the style of `style` and return a Result.
 
-    content, style: float images (h, w, 3), RGB in [0, 1]. network: from `load_vgg19`; None loads the default.
+    content, style: float images (h, w, 3), RGB in [0, 1]. network: from `load_network`; None loads the default.
     size: longest side of the result in pixels; `style` is used at the same size.
+    steps: "draft", "normal" or "fine" (half as many steps, twice as many), at scales from about 256 pixels up, each
+        1.41 times the last; or how many at each scale, coarse to fine, such as (60, 42); one number is one scale.
     content_weight, style_weight, total_variation_weight: factors of losses that have no units.
+    style_layers: names, or {name: weight}.
+    statistics: what a style is compared by, "split" (losses.split_statistics) or "gram", as in the paper.
     init: where to start, "content", "style", "noise" (drawn with `seed`) or an image.
-    steps: how many at each scale, coarse to fine, each scale 1.41 times the last; one number is one scale.
-    optimizer: "adam", with `learning_rate`, or "lbfgs", whose steps are evaluations of the loss.
+    method: "pyramid", Adam on the bands of a picture that moves; "adam" on the pixels; or "lbfgs" on the pixels, whose
+        steps are evaluations of the loss.
+    content_weight, learning_rate, style_layers: None takes what suits the network (RECIPES).
     callback: called with a Progress after each evaluation of the loss.
     Ctrl-C returns the picture so far. Raises ValueError in one sentence for input that cannot work.
     """
     content, style = images.check_image(content, "content"), images.check_image(style, "style")
-    network = _default_network(os.environ.get("STLIB_WEIGHTS")) if network is None else network
+    network = _default_network(os.environ.get("STLIB_NETWORK")) if network is None else network
     settings = dict(
-        size=size, content_weight=content_weight, style_weight=style_weight,
-        total_variation_weight=total_variation_weight, content_layers=_tuple(content_layers),
-        style_layers=_tuple(style_layers), init=init if isinstance(init, str) else "image", steps=_tuple(steps),
-        optimizer=optimizer, learning_rate=learning_rate, seed=seed,
+        size=size, steps=steps if isinstance(steps, str) else _tuple(steps), content_weight=content_weight, style_weight=style_weight,
+        total_variation_weight=total_variation_weight, content_layers=_tuple(content_layers), style_layers=style_layers,
+        statistics=statistics, init=init if isinstance(init, str) else "image", method=method,
+        learning_rate=learning_rate, seed=seed,
     )  # fmt: skip
-    shapes, style_shapes = plan(content, style, network, settings)
-    steps, layers = settings["steps"], (settings["content_layers"], settings["style_layers"])
+    settings, counts, shapes, style_shapes = plan(content, style, network, settings)
+    content_targets, style_targets, value_and_gradient = _compile(
+        network, settings["content_layers"], tuple(settings["style_layers"].items()), statistics
+    )
     weights = {name: float(settings[f"{name}_weight"]) for name in WEIGHTS}
-    compute_targets, value_and_gradient = _compile(network, *layers)
-    minimize = optimize.lbfgs if optimizer == "lbfgs" else functools.partial(optimize.adam, learning_rate=learning_rate)
-
+    minimize = METHODS[method]
+    if method != "lbfgs":
+        minimize = functools.partial(minimize, learning_rate=settings["learning_rate"])
     image, rows, interrupted = _start(init, content, style, shapes[0], seed), [], False
 
     def on_step(batch, losses):
@@ -107,28 +133,34 @@ def stylize(
         losses = {name: float(loss) for name, loss in losses.items()}
         if not np.isfinite(losses["total"]):
             raise FloatingPointError(losses["total"])
-        image = batch[0].numpy()  # the last good picture
         rows.append(losses | {"scale": scale})
+        progress = Progress(len(rows), sum(counts), scale, len(counts), losses, batch)
+        image = progress.image()  # the last good picture
         if callback:
-            callback(Progress(len(rows), sum(steps), scale, len(steps), losses, batch))
+            callback(progress)
 
     try:
-        for scale, count in enumerate(steps, start=1):
-            P, A = compute_targets(
-                images.resize(content, shapes[scale - 1])[None], images.resize(style, style_shapes[scale - 1])[None]
-            )
-            batch = tf.constant(images.resize(image, shapes[scale - 1])[None])
-            losses_at = functools.partial(value_and_gradient, P=P, A=A, weights=weights)
-            batch = minimize(losses_at, batch, count, on_step)
+        moves = _moves(method, seed)
+        for scale, (count, shape, style_shape) in enumerate(zip(counts, shapes, style_shapes), start=1):
+            photo = images.resize(content, shape)[None]
+            P = [content_targets(photo, move) for move in moves]
+            A = style_targets(images.resize(style, style_shape)[None])
+            turns = itertools.cycle(range(len(moves)))
+
+            def losses_at(batch, moves=moves, P=P, A=A, turns=turns):
+                k = next(turns)
+                return value_and_gradient(batch, moves[k], P[k], A, weights)
+
+            batch = minimize(losses_at, tf.constant(images.resize(image, shape)[None]), count, on_step)
             if not np.isfinite(batch).all():
                 raise FloatingPointError(np.nan)
-            image = batch[0].numpy()
+            image = np.clip(batch[0], 0, 1)
     except KeyboardInterrupt:
         interrupted = True
     except FloatingPointError as loss:
         interrupted = True
         warnings.warn(
-            f"The loss became {loss} at step {len(rows) + 1} of {sum(steps)}: the picture before it is returned; "
+            f"The loss became {loss} at step {len(rows) + 1} of {sum(counts)}: the picture before it is returned; "
             "try a smaller learning rate or smaller weights.",
             stacklevel=2,
         )
@@ -137,74 +169,121 @@ def stylize(
 
 
 @functools.lru_cache(maxsize=1)
-def _default_network(weights):
-    return load_vgg19(weights)
+def _default_network(name):
+    return load_network(name)
+
+
+def _moves(method, seed):
+    """Where the picture is cut from its padded self: max pooling looks at a fixed grid, and would print it."""
+    if method == "pyramid":
+        return list(tf.constant(np.random.default_rng(seed).integers(0, 2 * REACH + 1, (SHIFTS, 2)), tf.int32))
+    return [tf.constant([REACH, REACH])]  # where it is
+
+
+def _moved(image, move):
+    padded = tf.pad(image, [[0, 0], [REACH, REACH], [REACH, REACH], [0, 0]], "REFLECT")
+    return tf.slice(padded, tf.concat([[0], move, [0]], 0), tf.shape(image))
 
 
 @functools.lru_cache(maxsize=8)  # a trace takes longer than many steps: make it once for a network and its layers
-def _compile(network, content_layers, style_layers):
-    """Return two compiled functions for images of any size: the targets, and the losses with their gradient."""
-    features = feature_extractor(network, content_layers + style_layers)
-    channels = {layer: features.output[layer].shape[-1] for layer in content_layers + style_layers}
-    P_spec = {layer: tf.TensorSpec((1, None, None, channels[layer])) for layer in content_layers}
-    A_spec = {layer: tf.TensorSpec((channels[layer], channels[layer])) for layer in style_layers}
-    weights_spec = {name: optimize.SCALAR for name in WEIGHTS}
+def _compile(network, content_layers, style_layers, statistics):
+    """Return three compiled functions for images of any size: the two targets, and the losses with their gradient.
 
-    @tf.function(input_signature=[optimize.IMAGE, optimize.IMAGE])
-    def compute_targets(content, style):
-        F, S = features(content), features(style)
-        return {layer: F[layer] for layer in content_layers}, {
-            layer: gram_per_position(S[layer]) for layer in style_layers
-        }
+    style_layers: pairs of a name and a weight.
+    """
+    style_weights, statistics = dict(style_layers), STATISTICS[statistics]
+    features = feature_extractor(network, (*content_layers, *style_weights))
+    content_features = feature_extractor(network, content_layers)
+    image, move = optimize.IMAGE, tf.TensorSpec((2,), tf.int32)
+    P_spec = {layer: tf.TensorSpec((1, None, None, features.output[layer].shape[-1])) for layer in content_layers}
+    A_spec = {layer: tf.TensorSpec((None, features.output[layer].shape[-1])) for layer in style_weights}
 
-    @tf.function(input_signature=[optimize.IMAGE, P_spec, A_spec, weights_spec])
-    def value_and_gradient(image, P, A, weights):
+    @tf.function(input_signature=[image, move])
+    def content_targets(content, move):
+        return content_features(_moved(content, move))
+
+    @tf.function(input_signature=[image])
+    def style_targets(style):
+        S = features(style)
+        return {layer: statistics(S[layer]) for layer in style_weights}
+
+    @tf.function(input_signature=[image, move, P_spec, A_spec, {name: optimize.SCALAR for name in WEIGHTS}])
+    def value_and_gradient(image, move, P, A, weights):
         with tf.GradientTape() as tape:
             tape.watch(image)
-            F = features(image)
+            inside = tf.clip_by_value(image, 0, 1)
+            seen = image + tf.stop_gradient(inside - image)  # what the network sees; the gradient as if not clipped
+            F = features(_moved(seen, move))
             losses = {  # relative, where the paper's have units that no weight outlives
                 "content": tf.reduce_mean([relative_error(F[layer], P[layer]) for layer in content_layers]),
-                "style": tf.reduce_mean(
-                    [relative_error(gram_per_position(F[layer]), A[layer]) for layer in style_layers]
-                ),
-                "total_variation": total_variation_loss(image),
+                "style": tf.add_n(
+                    [w * relative_error(statistics(F[layer]), A[layer]) for layer, w in style_weights.items()]
+                )
+                / sum(style_weights.values()),
+                "total_variation": total_variation_loss(seen),
             }
             losses["total"] = tf.add_n([weights[name] * loss for name, loss in losses.items()])
-        return losses, tape.gradient(losses["total"], image)
+            total = losses["total"] + OUTSIDE * tf.reduce_mean(tf.square(image - inside))
+        return losses, tape.gradient(total, image)
 
-    return compute_targets, value_and_gradient
+    return content_targets, style_targets, value_and_gradient
 
 
 def plan(content, style, network, settings):
-    """Check all input of `stylize`; return the shapes of content and style at each scale, or raise ValueError."""
-    layers = settings["content_layers"], settings["style_layers"]
-    check_layers(network, layers[0])
-    check_layers(network, layers[1])
-    for name in (*(f"{name}_weight" for name in WEIGHTS), "learning_rate"):
-        value = settings[name]
-        if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} is {value!r}, expected a number from 0 up.")
+    """Check all input of `stylize` before any computing.
+
+    Returns the settings with what suits the network filled in, the steps at each scale, and the heights and widths of
+    content and style at each scale. Raises ValueError in one sentence.
+    """
+    recipe = RECIPES.get(network.name, RECIPES["slim"])
+    settings = settings | {name: recipe[name] for name in recipe if settings[name] is None}
+    layers = settings["style_layers"]
+    if not isinstance(layers, dict):
+        settings["style_layers"] = layers = dict.fromkeys(_tuple(layers), 1.0)
+    layers = *settings["content_layers"], *layers
+    check_layers(network, settings["content_layers"])
+    check_layers(network, settings["style_layers"])
+    numbers = {name: settings[name] for name in (*(f"{name}_weight" for name in WEIGHTS), "learning_rate")}
+    numbers |= {f"The weight of {layer}": weight for layer, weight in settings["style_layers"].items()}
+    for name, value in numbers.items():
+        if not (isinstance(value, (int, float, np.number)) and 0 <= value <= LARGEST):  # false for NaN
+            raise ValueError(f"{name} is {value!r}, expected a number from 0 to {LARGEST:g}.")
     if not any(settings[f"{name}_weight"] for name in WEIGHTS):
         raise ValueError("All weights are 0, so there is nothing to optimize: give at least style_weight=1.")
-    steps = settings["steps"]
-    if not steps or not all(isinstance(count, (int, np.integer)) and count >= 1 for count in steps):
-        raise ValueError(f"steps is {steps!r}, expected whole numbers from 1 up, such as {STEPS}.")
+    if not any(settings["style_layers"].values()):
+        raise ValueError("The weights of all style layers are 0: give at least one of them a weight of 1.")
     for name, choices in CHOICES.items():
         if settings[name] not in choices:
             raise ValueError(f"{name} is {settings[name]!r}, expected one of {', '.join(map(repr, choices))}.")
-    minimum = minimum_side(network, layers[0] + layers[1])
+    counts = _counts(settings["steps"], settings["size"])
+    minimum = max(minimum_side(network, layers), 2 * REACH)
     shapes, style_shapes = (
-        _scales(image.shape, settings["size"], len(steps), minimum, name)
+        _scales(image.shape, settings["size"], len(counts), minimum, name)
         for image, name in ((content, "content"), (style, "style"))
     )
-    _check_memory(network, layers[0] + layers[1], shapes[-1], style_shapes[-1], settings["optimizer"])
-    return shapes, style_shapes
+    _check_memory(network, layers, shapes[-1], style_shapes[-1], settings["method"])
+    return settings, counts, shapes, style_shapes
 
 
-def _check_memory(network, layers, shape, style_shape, optimizer):
+def _counts(steps, size):
+    """How many steps at each scale, coarse to fine."""
+    if isinstance(steps, str) and steps in EFFORTS:
+        images.fit((1, 1), size)  # says what is wrong with a size
+        scales = 1 + max(0, round(2 * np.log2(size / COARSEST)))
+        return [round(EFFORTS[steps] * max(FEWEST, STEPS * FEWER**k)) for k in range(scales)]
+    counts = _tuple(steps)
+    if not counts or not all(isinstance(count, (int, np.integer)) and count >= 1 for count in counts):
+        raise ValueError(
+            f"steps is {steps!r}, expected one of {', '.join(map(repr, EFFORTS))}, "
+            "or whole numbers from 1 up, one for each scale, such as (60, 42)."
+        )
+    return list(counts)
+
+
+def _check_memory(network, layers, shape, style_shape, method):
     # Measured at 320 to 1536 px: 740 bytes a pixel with slim (73 activations), 2,280 with VGG19 (290); 1,100 more
     # with L-BFGS-B. Some room on top.
-    per_pixel = 300 + 8 * floats_per_pixel(network, layers) + (1200 if optimizer == "lbfgs" else 0)
+    per_pixel = 300 + 8 * floats_per_pixel(network, layers) + (1200 if method == "lbfgs" else 0)
     needed = per_pixel * max(shape[0] * shape[1], style_shape[0] * style_shape[1])
     free = psutil.virtual_memory().available
     if needed > free:

@@ -4,7 +4,7 @@ import os
 import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-os.environ.pop("STLIB_WEIGHTS", None)  # tests and notebooks use slim, whatever the reader has set
+os.environ.pop("STLIB_NETWORK", None)  # tests and notebooks use slim, whatever the reader has set
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from stlib import images
-from stlib.network import load_vgg19
+from stlib.network import load_network
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("course")
 
 @pytest.fixture(scope="session")
 def network():
-    return load_vgg19("slim")
+    return load_network("slim")
 
 
 @pytest.fixture(scope="session")

@@ -177,7 +177,7 @@ def notation_sheet():
 
 def vgg19_table(page, y):
     """Write the layers of VGG19 by block, with channels, side and positions for an image of 224 x 224 pixels."""
-    slim, vgg19 = network.load_vgg19("slim"), network.build_vgg19()
+    slim, vgg19 = network.load_network("slim"), network.build_vgg()
     page.band(y, "VGG19, image of 224 x 224 pixels", "3 x 3 convolutions with ReLU, 2 x 2 max pooling after each block")
     marks = dict.fromkeys(STYLE_LAYERS, "  S") | dict.fromkeys(CONTENT_LAYERS, "  C")
     there, side, field, jump = [layer.name for layer in slim.layers], 224, 1, 1
@@ -284,7 +284,7 @@ def pictures():
     """Paint one picture as it should be and ten with one thing broken: a dict, with photo and painting first."""
     photo = images.load(ROOT / "images/content/chelsea_cat.jpg")
     painting = images.load(ROOT / "images/style/village_street_auvers.jpg")
-    slim, unprepared = network.load_vgg19("slim"), network.load_vgg19("slim")
+    slim, unprepared = network.load_network("slim"), network.load_network("slim")
 
     def paint(painting=painting, network=slim, size=SIZE, steps=STEPS, **settings):
         return stylize(photo, painting, network, size=size, steps=steps, **settings).image

@@ -107,7 +107,7 @@ def mark_notebook(path, course, options):
         if (options.course.parent / "images").is_dir():
             shutil.copytree(options.course.parent / "images", Path(folder, "images"))
         shutil.copy(path, notebooks / "submitted.ipynb")
-        environment = os.environ | {"MPLBACKEND": "agg", "IPYTHONDIR": folder, "STLIB_WEIGHTS": "slim"}
+        environment = os.environ | {"MPLBACKEND": "agg", "IPYTHONDIR": folder, "STLIB_NETWORK": "slim"}
         try:
             output = subprocess.run(
                 [sys.executable, "-c", SOURCES["answers.py"]], cwd=notebooks, env=environment, input=given.encode(),

@@ -1,4 +1,4 @@
-"""Weights files: the embedded slim network, read as {layer: [kernel, bias]}, VGG19's published file, and painters.
+"""Weights files: the embedded networks, read as {layer: [kernel, bias]}, published files of VGG, and painters.
 
 kernel is float32 (3, 3, in, out), bias (out,). MODEL_CARD.md and PAINTERS.md say what the embedded files are.
 Every failure is one sentence that says what to do; nothing of the user's is ever deleted or replaced.
@@ -18,8 +18,10 @@ from tqdm import tqdm
 
 from stlib.images import one_line, whole_file
 
-SLIM_LAYERS = [f"block{block}_conv{k}" for block, convs in enumerate((2, 2, 4, 4, 1), 1) for k in range(1, convs + 1)]
-SLIM_SHA256 = "e44e1e7df6a69c099eeaff62bbe0551ddd4b669ebb83f4bd1a08f8dddbb25d8c"
+EMBEDDED = {  # SHA-256 of the networks that come with the course
+    "slim": "8c8cc83aba2f5626aa2847e65e8f6a3f4896d1e5fb36849243261424f032df51",
+    "vgg16": "d59ea6ddc78138a91a030b224e9f34c46cd7ab7c7c8cfdd567808dfea3c56410",
+}
 PAINTERS = {  # SHA-256; starry_night_flickers was trained without the noise term, for comparison
     "starry_night": "7d5795fdc8523a27ca6dd7067be2bd59a3040fd35836aa9572aaeac0101e6026",
     "great_wave": "7c476f28aeb7a7c45bdc8213bdb1720209d18a05e0ad2060241ef15fee0293f2",
@@ -34,21 +36,20 @@ VGG19_URL = (
 TIMEOUT = 10  # seconds without an answer after which a download counts as hanging
 
 
-def read_slim(path=None):
-    """Read the embedded network. Raises ValueError if a single byte of it was changed."""
-    path = path or _embedded("vgg19_slim")
-    _check_published(path, SLIM_SHA256)
-    return read_npz(path)
+def read_embedded(name):
+    """Read an embedded network. Raises ValueError if a single byte of it was changed."""
+    return read_npz(_published(name, EMBEDDED[name]))
 
 
 def read_npz(path):
-    """Read a file of the slim layout. Raises FileNotFoundError, or ValueError if it is not one."""
+    """Read a network of VGG's kind as {layer: [kernel, bias]}. Raises FileNotFoundError, or ValueError if it is none."""
     _check_exists(path)
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             layers = dict.fromkeys(name.split("/")[0] for name in arrays)  # a set that keeps the order
             arrays = {layer: [np.float32(arrays[f"{layer}/{part}"]) for part in ("kernel", "bias")] for layer in layers}
-        if list(arrays) != SLIM_LAYERS:
+        counts = [sum(layer.startswith(f"block{block}_") for layer in arrays) for block in range(1, 6)]
+        if 0 in counts or list(arrays) != [f"block{b}_conv{k}" for b, n in enumerate(counts, 1) for k in range(1, n + 1)]:
             raise ValueError(f"its layers are {', '.join(arrays)}")
         channels = 3
         for layer, (kernel, bias) in arrays.items():
@@ -56,7 +57,9 @@ def read_npz(path):
                 raise ValueError(f"the kernel of {layer} has shape {kernel.shape}")
             channels = len(bias)
     except Exception as error:  # NumPy raises almost any type for a broken or foreign file
-        raise ValueError(f"{path} is not a network of the slim layout ({one_line(error)}): copy it again.") from error
+        raise ValueError(
+            f"{path} is not a network that train_slim wrote ({one_line(error)}): copy it again, or name another file."
+        ) from error
     return arrays
 
 
@@ -66,13 +69,11 @@ def read_painter(name):
     Raises ValueError if a single byte of an embedded one was changed or if the file is no archive of arrays,
     FileNotFoundError if there is no such file.
     """
-    path = _embedded(f"painter_{name}") if name in PAINTERS else Path(name)
+    path = _published(f"painter_{name}", PAINTERS[name]) if name in PAINTERS else Path(name)
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no painter {name}: give one of {', '.join(PAINTERS)}, or the path of a file from train_painter."
         )
-    if name in PAINTERS:
-        _check_published(path, PAINTERS[name])
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {variable: np.float32(arrays[variable]) for variable in arrays}
@@ -80,37 +81,38 @@ def read_painter(name):
         raise ValueError(f"{path} is not a painter ({one_line(error)}): copy it again.") from error
 
 
-def _embedded(name):
-    return resources.files("stlib.weights") / f"{name}.npz"
-
-
-def _check_published(path, digest):
+def _published(name, digest):
+    path = resources.files("stlib.weights") / f"{name}.npz"
     if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
         raise ValueError(f"{path} is not the network that stlib was published with: install stlib again.")
+    return path
 
 
 def _check_exists(path):
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no weights file {path}: give 'slim', 'imagenet' or the path of a VGG19 weights file."
+            f"There is no network {path}: give 'slim', 'vgg16', 'vgg19' or the path of a file of VGG16 or VGG19."
         )
 
 
-def read_vgg19(path, network):
-    """Load a VGG19 file without top, in Keras' current or legacy HDF5 layout, into `network`, a VGG19.
+def read_published(path, networks):
+    """Load a file without top, in Keras' current or legacy HDF5 layout, into the one of `networks` that it fits.
 
-    Raises FileNotFoundError or ValueError.
+    Returns that network. Raises FileNotFoundError or ValueError.
     """
     _check_exists(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # Keras only warns when a file lacks layers
-            if not (h5py.is_hdf5(path) and _read_legacy(path, network)):
-                network.load_weights(path)
-    except Exception as error:  # h5py and Keras raise almost any type for a broken or foreign file
-        raise ValueError(
-            f"{path} is not a complete VGG19 weights file without top ({one_line(error)}): copy or download it again."
-        ) from error
+    for network in networks:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # Keras only warns when a file lacks layers
+                if not (h5py.is_hdf5(path) and _read_legacy(path, network)):
+                    network.load_weights(path)
+            return network
+        except Exception as error:  # h5py and Keras raise almost any type for a broken or foreign file
+            failure = error
+    raise ValueError(
+        f"{path} is not a complete file of VGG16 or VGG19 without top ({one_line(failure)}): copy or download it again."
+    ) from failure
 
 
 def _read_legacy(path, network):
@@ -125,7 +127,7 @@ def _read_legacy(path, network):
     return True
 
 
-def imagenet_file():
+def vgg19_file():
     """Return the path of the published VGG19 file in Keras' cache, downloaded if it is not there yet."""
     cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     path = cache / "models" / VGG19_URL.rsplit("/", 1)[1]
@@ -152,7 +154,7 @@ def _download(url, path):
     except (OSError, http.client.HTTPException) as error:  # no network, a refusal, a time-out, a broken answer
         raise OSError(
             f"VGG19 could not be downloaded ({one_line(error)}): try again later, or copy the file from somebody "
-            f"who has it to {path}, or use weights='slim', which needs no download."
+            f"who has it to {path}, or use network='vgg16', which comes with stlib."
         ) from error
 
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from stlib import images
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
-from stlib.network import feature_extractor, load_vgg19
+from stlib.network import feature_extractor, load_network
 from stlib.painter import build_painter
 from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS
 from stlib.weights.training import Training, in_one_sentence, read_pictures
@@ -56,7 +56,7 @@ class PainterTraining(Training):
         super().__init__(pictures, steps, seed, style=digest, noise_weight=noise_weight)
         keras.utils.set_random_seed(seed)
         self.noise_weight, self.painter = noise_weight, build_painter()
-        self.features = feature_extractor(load_vgg19("slim"), CONTENT_LAYERS + STYLE_LAYERS)
+        self.features = feature_extractor(load_network("slim"), CONTENT_LAYERS + STYLE_LAYERS)
         self.targets = []
         for size in STYLE_SIZES:
             F = self.features(images.resize(style, images.fit(style.shape, size))[None])

@@ -12,7 +12,7 @@ import numpy as np
 
 from stlib import images
 from stlib.losses import gram_per_position, relative_error
-from stlib.network import feature_extractor, load_vgg19
+from stlib.network import feature_extractor, load_network
 from stlib.painter import load_painter, paint
 from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, stylize
 
@@ -29,7 +29,7 @@ STYLES = {
 def main(more):
     """Print a row for each painter and for `stylize` in each style: means over the photos."""
     photos = [images.load(path, SIZE) for path in sorted((ROOT / "images/content").glob("*.jpg"))]
-    network = load_vgg19("slim")
+    network = load_network("slim")
     styles = {name: images.load(ROOT / f"images/style/{name}.jpg", SIZE) for name in STYLES.values()}
     rows = STYLES | dict(zip(more[::2], more[1::2]))
     functions = {name: functools.partial(paint, painter=load_painter(name)) for name in rows}
