@@ -113,10 +113,10 @@ def stylize(
     content, style = images.check_image(content, "content"), images.check_image(style, "style")
     network = _default_network(os.environ.get("STLIB_NETWORK")) if network is None else network
     settings = dict(
-        size=size, steps=steps if isinstance(steps, str) else _tuple(steps), content_weight=content_weight, style_weight=style_weight,
-        total_variation_weight=total_variation_weight, content_layers=_tuple(content_layers), style_layers=style_layers,
-        statistics=statistics, init=init if isinstance(init, str) else "image", method=method,
-        learning_rate=learning_rate, seed=seed,
+        size=size, steps=steps if isinstance(steps, str) else _tuple(steps), content_weight=content_weight,
+        style_weight=style_weight, total_variation_weight=total_variation_weight,
+        content_layers=_tuple(content_layers), style_layers=style_layers, statistics=statistics,
+        init=init if isinstance(init, str) else "image", method=method, learning_rate=learning_rate, seed=seed,
     )  # fmt: skip
     settings, counts, shapes, style_shapes = plan(content, style, network, settings)
     content_targets, style_targets, value_and_gradient = _compile(
@@ -140,18 +140,11 @@ def stylize(
             callback(progress)
 
     try:
-        moves = _moves(method, seed)
-        for scale, (count, shape, style_shape) in enumerate(zip(counts, shapes, style_shapes), start=1):
-            photo = images.resize(content, shape)[None]
-            P = [content_targets(photo, move) for move in moves]
-            A = style_targets(images.resize(style, style_shape)[None])
-            turns = itertools.cycle(range(len(moves)))
-
-            def losses_at(batch, moves=moves, P=P, A=A, turns=turns):
-                k = next(turns)
-                return value_and_gradient(batch, moves[k], P[k], A, weights)
-
-            batch = minimize(losses_at, tf.constant(images.resize(image, shape)[None]), count, on_step)
+        for scale, count in enumerate(counts, start=1):
+            photo, painting = images.resize(content, shapes[scale - 1]), images.resize(style, style_shapes[scale - 1])
+            moves = [(move, content_targets(photo[None], move)) for move in _moves(method, seed)]
+            losses_at = _in_turns(value_and_gradient, moves, style_targets(painting[None]), weights)
+            batch = minimize(losses_at, tf.constant(images.resize(image, photo.shape[:2])[None]), count, on_step)
             if not np.isfinite(batch).all():
                 raise FloatingPointError(np.nan)
             image = np.clip(batch[0], 0, 1)
@@ -171,6 +164,17 @@ def stylize(
 @functools.lru_cache(maxsize=1)
 def _default_network(name):
     return load_network(name)
+
+
+def _in_turns(value_and_gradient, moves, A, weights):
+    """The function of the image that is minimized: each evaluation sees the image after the next of the moves."""
+    moves = itertools.cycle(moves)
+
+    def losses_at(image):
+        move, P = next(moves)
+        return value_and_gradient(image, move, P, A, weights)
+
+    return losses_at
 
 
 def _moves(method, seed):
@@ -300,7 +304,7 @@ def _scales(shape, size, count, minimum, name):
     if min(full) < minimum:
         raise ValueError(
             f"The {name} image is {full[1]} x {full[0]} pixels at size {size}, and the deepest layer needs {minimum} "
-            f"on the short side: take a size of at least {-(-minimum * max(full) // min(full))}, or shallower layers."
+            f"on the short side: take a size of at least {-(-minimum * max(shape[:2]) // min(shape[:2]))}, or shallower layers."
         )
     factors = [max(2 ** (-k / 2), minimum / min(full)) for k in reversed(range(count))]
     return [tuple(max(minimum, round(side * factor)) for side in full) for factor in factors]

@@ -1,13 +1,15 @@
 """stylize and its two optimizers: what the picture gains, what it keeps, and how a run ends."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from stlib import images, optimize
-from stlib.network import load_vgg19
-from stlib.stylize import _compile, _scales, stylize
+from stlib.network import load_network
+from stlib.stylize import COARSEST, METHODS, RECIPES, STYLE_LAYERS, _compile, _counts, _moved, _moves, _scales, stylize
 
 FAST = dict(size=48, steps=(3, 2))
 
@@ -55,16 +57,23 @@ def test_lbfgs_never_exceeds_its_steps_and_returns_the_best(rng):
     assert float(value_and_gradient(image)[0]["total"]) == min(seen)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_style_error_falls_and_content_stays(optimizer, network, lake, starry):
-    result = stylize(lake, starry, network, size=160, optimizer=optimizer)
+@pytest.mark.parametrize("method", METHODS)
+def test_style_error_falls_and_content_stays(method, network, lake, starry):
+    result = stylize(lake, starry, network, size=160, method=method)
     style, content = result.history["style"], result.history["content"]
-    last = result.history["scale"] == 5
-    # Measured: the style error falls by a factor of 41 with Adam, 37 with L-BFGS-B; 25 fails at half of that.
-    assert style[0] / style[last].min() > 25
-    assert content[-1] < 0.7  # measured: 0.52 and 0.42
-    assert result.image.std() > 0.1  # not gray: measured 0.18 and 0.17, the painting has 0.19
-    assert not result.interrupted and len(style) <= 270
+    # Measured: the style error falls by a factor of 43 on the bands, 48 on the pixels, 84 with L-BFGS-B.
+    assert style[0] / style.min() > 20
+    assert content[-1] < 1.1  # measured: 0.85, 0.65 and 0.52
+    assert result.image.std() > 0.1  # not gray: measured 0.19 to 0.24, the painting has 0.19
+    assert not result.interrupted and len(style) <= 60
+
+
+def test_vgg16_paints(lake, starry):
+    result = stylize(lake, starry, load_network("vgg16"), size=96, steps=(12,))
+    assert result.history["style"][0] / result.history["style"][-1] > 2.5  # measured: 4.6 after 12 steps
+    assert result.history["content"][-1] < 0.9  # measured: 0.74
+    assert result.settings["content_weight"] == 0.06 and result.settings["learning_rate"] == 0.012
+    assert result.settings["style_layers"] == dict(zip(STYLE_LAYERS, (4, 2, 1, 1, 0.5)))
 
 
 def test_result_shape_history_settings(network, lake, starry):
@@ -73,11 +82,78 @@ def test_result_shape_history_settings(network, lake, starry):
     assert 0 <= result.image.min() and result.image.max() <= 1
     assert set(result.history) == {"content", "style", "total_variation", "total", "scale"}
     assert list(result.history["scale"]) == [1, 1, 1, 2, 2]
-    assert result.history["content"][0] < 1e-10  # it starts from the content image
-    parts = result.history["style"] + 0.05 * result.history["content"] + 2 * result.history["total_variation"]
+    assert result.history["content"][0] < 1e-10  # it starts from the content image, moved alike
+    parts = result.history["style"] + 0.02 * result.history["content"] + 0.7 * result.history["total_variation"]
     np.testing.assert_allclose(result.history["total"], parts, rtol=1e-5)
     again = stylize(lake, starry, network, **result.settings)
     np.testing.assert_array_equal(again.image, result.image)
+    again = stylize(lake, starry, network, **json.loads(json.dumps(result.settings)))  # as metadata keeps them
+    np.testing.assert_array_equal(again.image, result.image)
+
+
+def test_what_suits_the_network_can_be_replaced(network, lake, starry):
+    by_name = {layer: weight for layer, weight in zip(STYLE_LAYERS, (1, 2, 0, 1, 1))}
+    mine = stylize(lake, starry, network, style_layers=by_name, content_weight=0.5, learning_rate=0.01, **FAST)
+    assert mine.settings["style_layers"] == by_name
+    assert (mine.settings["content_weight"], mine.settings["learning_rate"]) == (0.5, 0.01)
+    names = stylize(lake, starry, network, style_layers=STYLE_LAYERS, **FAST)
+    np.testing.assert_array_equal(names.image, stylize(lake, starry, network, **FAST).image)  # slim: equal weights
+    one = stylize(
+        lake, starry, network, style_layers={layer: 7 * (layer == STYLE_LAYERS[1]) for layer in STYLE_LAYERS}, **FAST
+    )
+    alone = stylize(lake, starry, network, style_layers=[STYLE_LAYERS[1]], **FAST)
+    np.testing.assert_allclose(one.history["style"], alone.history["style"], rtol=1e-4)
+
+
+def test_recipes_name_every_style_layer():
+    for recipe in RECIPES.values():
+        assert set(recipe) == {"content_weight", "learning_rate", "style_layers"}
+        assert tuple(recipe["style_layers"]) == STYLE_LAYERS
+
+
+@pytest.mark.parametrize("statistics", ["gram", "split"])
+def test_the_painting_itself_has_no_error(statistics, network, starry):
+    tiled = np.tile(starry[:64, :64], (2, 2, 1))
+    result = stylize(tiled, tiled, network, size=64, steps=1, statistics=statistics, method="adam")
+    assert result.history["style"][0] < 1e-9
+
+
+def test_statistics_differ(network, lake, starry):
+    gram, split = (stylize(lake, starry, network, statistics=name, **FAST) for name in ("gram", "split"))
+    assert gram.history["style"][0] != pytest.approx(split.history["style"][0], rel=1e-3)
+    assert gram.settings["statistics"] == "gram"
+
+
+def test_steps_by_word():
+    assert _counts("normal", 256) == [60] and _counts("normal", 96) == [60] and _counts("normal", 320) == [60, 42]
+    assert _counts("normal", 512) == [60, 42, 29] and _counts("normal", 1024) == [60, 42, 29, 25, 25]
+    assert _counts("draft", 512) == [30, 21, 15] and _counts("fine", 512) == [120, 84, 59]
+    assert _counts(7, 512) == [7] and _counts((4, 3), 512) == [4, 3]
+
+
+def test_small_pictures_are_previews():
+    """The first scale has about 256 pixels whatever the size."""
+    for size in range(200, 3000, 7):
+        coarsest = size * 2 ** (-(len(_counts("normal", size)) - 1) / 2)
+        assert size < 1.2 * COARSEST or COARSEST / 1.2 < coarsest < COARSEST * 1.2
+
+
+def test_moves_are_the_pictures_own_pixels(rng):
+    image = tf.constant(rng.uniform(size=(1, 11, 9, 3)), tf.float32)
+    np.testing.assert_array_equal(_moved(image, _moves("adam", 0)[0]), image)
+    padded = np.pad(image, ((0, 0), (4, 4), (4, 4), (0, 0)), mode="reflect")
+    for move in _moves("pyramid", 3):
+        y, x = move.numpy()
+        np.testing.assert_array_equal(_moved(image, move), padded[:, y : y + 11, x : x + 9])
+    assert len({tuple(move.numpy()) for move in _moves("pyramid", 3)}) > 4
+
+
+def test_values_outside_are_pulled_back(network, lake, starry):
+    """The bands know no bounds: what the callback sees before clipping is close to [0, 1]."""
+    seen = []
+    stylize(lake, starry, network, size=96, steps=30, callback=lambda progress: seen.append(progress.batch.numpy()))
+    outside = np.abs(seen[-1] - np.clip(seen[-1], 0, 1))
+    assert outside.mean() < 3e-4 and outside.max() < 0.2  # measured: 6e-5 and 0.07
 
 
 def test_same_seed_same_picture_other_seed_other_picture(network, lake, starry):
@@ -99,14 +175,14 @@ def test_init(network, lake, starry):
 
 
 def test_one_trace_for_all_sizes_and_calls():
-    network = load_vgg19("slim")
+    network = load_network("slim")
     rng = np.random.default_rng(0)
     for shape in ((40, 60, 3), (50, 40, 3)):
         for size in (32, 47):
             content, style = rng.uniform(size=(2, *shape))
             stylize(content, style, network, size=size, steps=(1, 1))
-    layers = ("block4_conv2",), ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
-    for function in (*_compile(network, *layers), optimize._adam_step):
+    layers = ("block4_conv2",), tuple(RECIPES["slim"]["style_layers"].items())
+    for function in (*_compile(network, *layers, "split"), optimize._bands_step):
         assert function.experimental_get_tracing_count() == 1
 
 
@@ -118,8 +194,8 @@ def test_callback_gets_progress(network, lake, starry):
     assert seen[0].image().shape == (19, 34, 3) and seen[-1].image().shape == (27, 48, 3)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_interrupt_returns_the_picture_so_far(optimizer, network, lake, starry):
+@pytest.mark.parametrize("method", METHODS)
+def test_interrupt_returns_the_picture_so_far(method, network, lake, starry):
     kept = []
 
     def stop(progress):
@@ -127,7 +203,7 @@ def test_interrupt_returns_the_picture_so_far(optimizer, network, lake, starry):
         if progress.step == 3:
             raise KeyboardInterrupt
 
-    result = stylize(lake, starry, network, size=48, steps=(2, 4), callback=stop, optimizer=optimizer)
+    result = stylize(lake, starry, network, size=48, steps=(2, 4), callback=stop, method=method)
     assert result.interrupted and len(result.history["total"]) == 3
     np.testing.assert_array_equal(result.image, kept[-1])
 
@@ -140,19 +216,19 @@ def test_interrupt_on_a_small_scale_returns_the_full_size(network, lake, starry)
     assert result.interrupted and result.image.shape == (27, 48, 3)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_a_loss_that_becomes_nan_keeps_the_last_good_picture(optimizer, lake, starry):
-    network, kept = load_vgg19("slim"), []
+@pytest.mark.parametrize("method", METHODS)
+def test_a_loss_that_becomes_nan_keeps_the_last_good_picture(method, lake, starry):
+    network, kept = load_network("slim"), []
 
     def poison(progress):
         kept.append(progress.image())
         if progress.step == 3:
-            network.get_layer("block3_conv1").bias.assign(np.full(64, np.inf))
+            network.get_layer("block3_conv1").bias.assign(network.get_layer("block3_conv1").bias + np.inf)
 
     with pytest.warns(
         UserWarning, match="The loss became (nan|inf) at step 4 of 6.*picture before it.*smaller learning rate"
     ):
-        result = stylize(lake, starry, network, size=48, steps=6, callback=poison, optimizer=optimizer)
+        result = stylize(lake, starry, network, size=48, steps=6, callback=poison, method=method)
     assert result.interrupted and len(result.history["total"]) == 3
     np.testing.assert_array_equal(result.image, kept[-1])
 
@@ -169,22 +245,34 @@ BAD = {
     "init array": (dict(init=np.full((40, 40, 3), np.nan)), "init contains NaN"),
     "init": (dict(init="photo"), "init is 'photo', expected one of 'content', 'style', 'noise'"),
     "size": (dict(size=0), "size is 0, expected a whole number"),
+    "size and steps": (dict(size=0, steps=(2, 1)), "size is 0, expected a whole number"),
     "short side": (dict(size=24), r"content image is 24 x 14 pixels at size 24.*needs 16 .* size of at least 28"),
-    "negative weight": (dict(style_weight=-1), "style_weight is -1, expected a number from 0 up"),
+    "panorama": (
+        dict(content=np.zeros((40, 4000, 3)), size=512),
+        r"content image is 512 x 5 pixels at size 512.*needs 16 .* size of at least 1600",
+    ),
+    "negative weight": (dict(style_weight=-1), "style_weight is -1, expected a number from 0 to 1e"),
     "infinite weight": (dict(content_weight=np.inf), "content_weight is inf"),
+    "infinite in float32": (dict(style_weight=1e39), r"style_weight is 1e\+39, expected a number from 0 to 1e\+06"),
     "text weight": (dict(total_variation_weight="1"), "total_variation_weight is '1'"),
     "no weight": (
         dict(content_weight=0, style_weight=0, total_variation_weight=0),
         "All weights are 0.*style_weight=1",
     ),
+    "layer weight": (dict(style_layers={"block1_conv1": -1}), "The weight of block1_conv1 is -1, expected a number"),
+    "no layer weight": (dict(style_layers={"block1_conv1": 0}), "weights of all style layers are 0: give at least one"),
     "layer": (dict(content_layers=["block4_conv9"]), "no layer 'block4_conv9': did you mean 'block4_conv"),
-    "deep layer": (dict(style_layers=["block5_conv3"]), "slim network ends at block5_conv1"),
+    "deep layer": (dict(style_layers=["block5_conv3"]), "'slim' has no layer block5_conv3, it ends at block5_conv1"),
     "no layer": (dict(style_layers=[]), "No layer was named"),
-    "steps": (dict(steps=(10, 0)), r"steps is \(10, 0\), expected whole numbers from 1"),
+    "steps": (dict(steps=(10, 0)), r"steps is \(10, 0\), expected one of 'draft', 'normal', 'fine', or whole numbers"),
     "no steps": (dict(steps=()), r"steps is \(\)"),
-    "optimizer": (dict(optimizer="sgd"), "optimizer is 'sgd', expected one of 'adam', 'lbfgs'"),
+    "zero steps": (dict(steps=0), r"steps is \(0,\), expected one of"),
+    "unknown word": (dict(steps="quick"), "steps is 'quick', expected one of 'draft', 'normal', 'fine'"),
+    "method": (dict(method="sgd"), "method is 'sgd', expected one of 'pyramid', 'adam', 'lbfgs'"),
+    "statistics": (dict(statistics="mean"), "statistics is 'mean', expected one of 'gram', 'split'"),
     "memory": (dict(size=10**6), r"Size 1000000 needs about .* GB of memory .* take a size of at most \d+, or close"),
-    "learning rate": (dict(learning_rate=-0.1), "learning_rate is -0.1, expected a number from 0 up"),
+    "learning rate": (dict(learning_rate=-0.1), "learning_rate is -0.1, expected a number from 0 to 1e"),
+    "rate of nan": (dict(learning_rate=np.nan), "learning_rate is nan, expected a number"),
 }
 
 
@@ -199,3 +287,36 @@ def test_bad_settings_are_one_sentence_before_any_step(name, network, lake, star
     with pytest.raises(ValueError, match=words) as error:
         stylize(arguments.pop("content"), arguments.pop("style"), network, callback=callback, **arguments)
     assert "\n" not in str(error.value)
+
+
+UNUSUAL = {  # content, style, settings: each gets a right picture
+    "size 32": ((60, 60), (60, 60), dict(size=32)),
+    "smaller than the pyramid": ((16, 16), (16, 16), dict(size=16)),
+    "a band of one pixel": ((16, 200), (200, 16), dict(size=200)),
+    "a layer that needs one pixel only": (
+        (9, 8),
+        (8, 9),
+        dict(size=9, content_layers=["block1_conv1"], style_layers=["block1_conv1"]),
+    ),
+    "panorama": ((40, 4000), (64, 64), dict(size=1600, style_layers=STYLE_LAYERS[:2], content_layers=["block2_conv1"])),
+    "odd": ((37, 53), (41, 29), dict(size=53)),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_sizes_get_a_picture(name, network, rng):
+    shape, style_shape, settings = UNUSUAL[name]
+    content, style = rng.uniform(size=(*shape, 3)), rng.uniform(size=(*style_shape, 3))
+    result = stylize(content, style, network, steps=(2, 2), **settings)
+    assert result.image.shape == (*images.fit(shape, settings["size"]), 3)
+    assert np.isfinite(result.image).all() and np.isfinite(result.history["total"]).all() and not result.interrupted
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("statistics", ["gram", "split"])
+def test_gray_pictures(value, statistics, network, lake):
+    """A painting of one gray, and a photo of one gray: finite losses, and the painting's gray comes through."""
+    plain = np.full((60, 60, 3), value)
+    for content, style in ((lake, plain), (plain, lake), (plain, plain)):
+        result = stylize(content, style, network, size=60, steps=4, statistics=statistics)
+        assert np.isfinite(result.image).all() and np.isfinite(result.history["total"]).all() and not result.interrupted

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stlib import weights as files
-from stlib.network import feature_extractor, load_vgg19, preprocess
+from stlib.network import feature_extractor, load_network, preprocess
 
 LAYER = "block5_conv4"
 
@@ -51,26 +51,26 @@ def write_legacy(path, model):
 def test_every_layout_gives_the_activations_of_its_source(name, folder, source, no_sockets):
     _, image, expected = source
     assert expected.std() > 0
-    network = load_vgg19(folder / name)
+    network = load_network(folder / name)
     np.testing.assert_allclose(feature_extractor(network, LAYER)(image)[LAYER], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_environment_variable_and_average_pooling(folder, source, no_sockets, monkeypatch):
-    monkeypatch.setenv("STLIB_WEIGHTS", str(folder / "legacy.h5"))
-    average = load_vgg19(pooling="average")
+    monkeypatch.setenv("STLIB_NETWORK", str(folder / "legacy.h5"))
+    average = load_network(pooling="average")
     np.testing.assert_array_equal(average.get_layer(LAYER).kernel, source[0].get_layer(LAYER).kernel)
-    assert load_vgg19("slim").name == "vgg19_slim"
+    assert load_network("slim").name == "slim"
 
 
 def test_slim_opens_no_socket(no_sockets):
-    assert load_vgg19().name == load_vgg19("slim").name == "vgg19_slim"
+    assert load_network().name == load_network("slim").name == "slim"
 
 
 def test_a_missing_a_wrong_and_a_truncated_file(folder, tmp_path, no_sockets):
-    with pytest.raises(FileNotFoundError, match=r"no weights file nowhere\.h5.*'slim', 'imagenet' or the path"):
-        load_vgg19("nowhere.h5")
-    with pytest.raises(FileNotFoundError, match="the path of a VGG19 weights file"):
-        load_vgg19("imagenett")
+    with pytest.raises(FileNotFoundError, match=r"no network nowhere\.h5: give 'slim', 'vgg16', 'vgg19' or the path"):
+        load_network("nowhere.h5")
+    with pytest.raises(FileNotFoundError, match="the path of a file of VGG16 or VGG19"):
+        load_network("vgg99")
     broken = {}
     for name in ("legacy.h5", "current.weights.h5", "current.keras"):
         broken[f"truncated {name}"] = (folder / name).read_bytes()[:1_000_000]
@@ -87,24 +87,61 @@ def test_a_missing_a_wrong_and_a_truncated_file(folder, tmp_path, no_sockets):
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(
-            ValueError, match="is not a complete VGG19 weights file without top.*copy or download"
+            ValueError, match="is not a complete file of VGG16 or VGG19 without top.*copy or download"
         ) as error:
-            load_vgg19(path)
+            load_network(path)
         assert str(path) in str(error.value) and "\n" not in str(error.value)
         assert path.read_bytes() == content
 
 
-def test_any_changed_byte_of_slim_is_refused(tmp_path):
-    original = (Path(files.__file__).parent / "vgg19_slim.npz").read_bytes()
-    path = tmp_path / "slim.npz"
+@pytest.mark.parametrize(
+    "save", [lambda model, path: model.save_weights(path), lambda model, path: write_legacy(path, model)]
+)
+def test_a_file_of_vgg16_is_known_by_its_layers(save, tmp_path, no_sockets):
+    model, path = keras.applications.VGG16(include_top=False, weights=None), tmp_path / "mine.weights.h5"
+    save(model, path)
+    network = load_network(path)
+    assert network.name == "vgg16" and not network.trainable_weights
+    for mine, theirs in zip(network.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("name", files.EMBEDDED)
+def test_any_changed_byte_is_refused(name, tmp_path, monkeypatch):
+    original = (Path(files.__file__).parent / f"{name}.npz").read_bytes()
+    path = tmp_path / f"{name}.npz"
+    monkeypatch.setattr(files.resources, "files", lambda package: tmp_path)
     path.write_bytes(original)
-    assert list(files.read_slim(path))[0] == "block1_conv1"
+    assert list(files.read_embedded(name))[0] == "block1_conv1"
     for position in (0, len(original) // 2, len(original) - 1):
         changed = bytearray(original)
         changed[position] ^= 1
         path.write_bytes(changed)
-        with pytest.raises(ValueError, match=r"slim\.npz is not the network that stlib was published with: install"):
-            files.read_slim(path)
+        with pytest.raises(ValueError, match=rf"{name}\.npz is not the network that stlib was published with: install"):
+            load_network(name)
+
+
+def test_archives_that_are_no_network(tmp_path):
+    kernel, bias = np.zeros((3, 3, 3, 2), np.float16), np.zeros(2, np.float32)
+    whole = {f"block{b}_conv1": [np.zeros((3, 3, 3 if b == 1 else 2, 2), np.float16), bias] for b in range(1, 6)}
+    broken = {
+        "an empty archive": {},
+        "foreign names": {"conv": [kernel, bias]},
+        "four blocks": {name: whole[name] for name in list(whole)[:4]},
+        "another order": {name: whole[name] for name in reversed(whole)},
+        "no first convolution": {"block1_conv2": whole["block1_conv1"]} | {n: whole[n] for n in list(whole)[1:]},
+        "wrong channels": whole | {"block3_conv1": [np.zeros((3, 3, 5, 2)), bias]},
+        "5 x 5": whole | {"block3_conv1": [np.zeros((5, 5, 2, 2)), bias]},
+    }
+    for name, arrays in broken.items():
+        path = tmp_path / f"{name}.npz"
+        np.savez(
+            path,
+            **{f"{layer}/{part}": array for layer in arrays for part, array in zip(("kernel", "bias"), arrays[layer])},
+        )
+        with pytest.raises(ValueError, match=r"is not a network that train_slim wrote \(.*\): copy it again") as error:
+            load_network(path)
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 @contextlib.contextmanager
@@ -145,18 +182,18 @@ def test_download_then_cache(cache, folder, source, monkeypatch, request):
     monkeypatch.setattr(files, "VGG19_MD5", files._md5(folder / "legacy.h5"))
     with server(lambda handler: send(handler, (folder / "legacy.h5").read_bytes())) as url:
         monkeypatch.setattr(files, "_download", lambda _, path, original=files._download: original(url, path))
-        network = load_vgg19("imagenet")
+        network = load_network("vgg19")
     assert cache.exists() and len(list(cache.parent.iterdir())) == 1
     np.testing.assert_array_equal(network.get_layer(LAYER).kernel, source[0].get_layer(LAYER).kernel)
     request.getfixturevalue("no_sockets")
-    load_vgg19("imagenet")  # from the cache now
+    load_network("vgg19")  # from the cache now
 
 
 def test_a_corrupt_file_in_the_cache_stays_and_is_named(cache, no_sockets):
     cache.parent.mkdir()
     cache.write_bytes(b"half a file")
     with pytest.raises(ValueError, match=r"notop\.h5 is damaged .*move it away, then try again"):
-        load_vgg19("imagenet")
+        load_network("vgg19")
     assert cache.read_bytes() == b"half a file"
 
 
@@ -188,7 +225,7 @@ def test_a_failed_download_is_one_sentence_and_leaves_nothing(failure, cache, mo
     with server(FAILURES[failure]) as url:
         monkeypatch.setattr(files, "VGG19_URL", f"{url}/{cache.name}")
         with pytest.raises(OSError, match=r"VGG19 could not be downloaded .*: try again later, or copy") as error:
-            load_vgg19("imagenet")
+            load_network("vgg19")
         assert not ENDED.is_set()  # the client gave up first
         RELEASE.set()
     assert str(cache) in str(error.value) and "\n" not in str(error.value)
@@ -197,19 +234,19 @@ def test_a_failed_download_is_one_sentence_and_leaves_nothing(failure, cache, mo
 
 def test_no_network_and_no_cache_folder(cache, monkeypatch, tmp_path):
     monkeypatch.setattr(files, "VGG19_URL", f"http://127.0.0.1:9/{cache.name}")  # nobody listens there
-    with pytest.raises(OSError, match="weights='slim', which needs no download"):
-        load_vgg19("imagenet")
+    with pytest.raises(OSError, match="network='vgg16', which comes with stlib"):
+        load_network("vgg19")
     blocker = tmp_path / "a file"
     blocker.write_text("in the way")
     monkeypatch.setenv("KERAS_HOME", str(blocker / "keras"))
     with pytest.raises(OSError, match="VGG19 could not be downloaded"):
-        load_vgg19("imagenet")
+        load_network("vgg19")
 
 
-@pytest.mark.imagenet
+@pytest.mark.vgg19
 def test_the_published_file_where_it_is(request):
     path = Path.home() / ".keras/models/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
     if not path.exists():
         pytest.skip("the published VGG19 file is not in Keras' cache")
     request.getfixturevalue("no_sockets")
-    assert load_vgg19("imagenet").count_params() == 20_024_384
+    assert load_network("vgg19").count_params() == 20_024_384

@@ -18,7 +18,12 @@ assert paint(content, load_painter("starry_night")).shape == content.shape
 
 def test_wheel_paints_outside_the_checkout(wheel, site, tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"stlib/weights/slim.npz", "stlib/weights/vgg16.npz", "stlib/weights/MODEL_CARD.md", "stlib/checks/answers.py"} <= set(names)
+    assert {
+        "stlib/weights/slim.npz",
+        "stlib/weights/vgg16.npz",
+        "stlib/weights/MODEL_CARD.md",
+        "stlib/checks/answers.py",
+    } <= set(names)
     command, environment = [sys.executable, "-c", PROGRAM, str(site)], os.environ | {"PYTHONPATH": str(site)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and "(32, 32, 3)" in done.stdout, done.stderr

@@ -42,14 +42,16 @@ def read_embedded(name):
 
 
 def read_npz(path):
-    """Read a network of VGG's kind as {layer: [kernel, bias]}. Raises FileNotFoundError, or ValueError if it is none."""
+    """Read a network of VGG's kind as {layer: [kernel, bias]}. Raises FileNotFoundError or ValueError."""
     _check_exists(path)
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             layers = dict.fromkeys(name.split("/")[0] for name in arrays)  # a set that keeps the order
             arrays = {layer: [np.float32(arrays[f"{layer}/{part}"]) for part in ("kernel", "bias")] for layer in layers}
         counts = [sum(layer.startswith(f"block{block}_") for layer in arrays) for block in range(1, 6)]
-        if 0 in counts or list(arrays) != [f"block{b}_conv{k}" for b, n in enumerate(counts, 1) for k in range(1, n + 1)]:
+        if 0 in counts or list(arrays) != [
+            f"block{b}_conv{k}" for b, n in enumerate(counts, 1) for k in range(1, n + 1)
+        ]:
             raise ValueError(f"its layers are {', '.join(arrays)}")
         channels = 3
         for layer, (kernel, bias) in arrays.items():
