@@ -10,14 +10,14 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-from stlib import losses, network, optimize
+from stlib import losses, network, optimize, pyramid
 
 FOLDER = ROOT / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
 MARKER = "# NBVAL_CHECK_OUTPUT"
 TAUGHT = {
     name
-    for module in (losses, network, optimize)
+    for module in (losses, network, optimize, pyramid)
     for name, value in vars(module).items()
     if inspect.isfunction(value)
     and value.__module__ == module.__name__
@@ -189,7 +189,7 @@ def imported(tree):
         if (
             isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name)
-            and node.value.id in ("losses", "network", "optimize")
+            and node.value.id in ("losses", "network", "optimize", "pyramid")
         ):
             yield node.attr
 
