@@ -10,12 +10,12 @@ from conftest import ROOT
 
 from stlib import __main__ as cli
 from stlib import images
-from stlib.stylize import stylize
+from stlib.stylize import plan, stylize
 
 CAT = str(ROOT / "images/content/chelsea_cat.jpg")
 PALACE = str(ROOT / "images/content/summer_palace.jpg")
 WAVE = str(ROOT / "images/style/great_wave.jpg")
-QUICK = ["--size", "48", "--steps", "2,1"]
+QUICK = ["--network", "slim", "--size", "48", "--steps", "2,1"]
 
 
 def test_help_has_an_example(capsys):
@@ -32,9 +32,10 @@ def test_one_picture_with_its_settings(tmp_path, capsys):
     assert cli.main([CAT, WAVE, "-o", str(out), *QUICK, "--seed", "3", "--init", "noise", "--style-weight", "2"]) == 0
     printed = capsys.readouterr()
     assert re.search(rf"{re.escape(str(out))} \(\d+\.\d s\)", printed.out)
-    assert "3/3" in printed.err and "style=" in printed.err  # the progress bar
+    assert "100%" in printed.err and "style=" in printed.err  # the progress bar
+    assert re.search(r"猫\.png: about \d+ s with slim\n", printed.err)
     made = images.load_metadata(out)
-    assert (made["content"], made["style"], made["network"]) == ("chelsea_cat.jpg", "great_wave.jpg", "vgg19_slim")
+    assert (made["content"], made["style"], made["network"]) == ("chelsea_cat.jpg", "great_wave.jpg", "slim")
     settings = {name: made[name] for name in cli.DEFAULTS}
     again = stylize(images.load(CAT), images.load(WAVE), **settings).image
     np.testing.assert_array_equal(images.to_uint8(again), images.to_uint8(images.load(out)))
@@ -48,7 +49,7 @@ def test_several_pictures_into_a_folder(tmp_path):
 
 def test_keep_colors_keeps_chroma(tmp_path):
     out = tmp_path / "a.png"
-    assert cli.main([CAT, WAVE, "-o", str(out), "--size", "64", "--steps", "20", "--keep-colors"]) == 0
+    assert cli.main([CAT, WAVE, "-o", str(out), *QUICK, "--size", "64", "--steps", "20", "--keep-colors"]) == 0
     photo, result = images.load(CAT, 64), images.load(out)
     assert np.abs(photo - result).mean() > 0.02  # it was painted
     inside = (result.min(axis=-1) > 0.01) & (result.max(axis=-1) < 0.99)  # where nothing was clipped
@@ -98,13 +99,14 @@ BAD = {
     "too short": (["{odd}/narrow.png", WAVE, "--size", "100"], r"narrow\.png.*100 x 5 pixels.*needs 16.*at least 320"),
     "style too short": ([CAT, "{odd}/narrow.png", "--size", "100"], r"narrow\.png.*style image is 100 x 5 pixels"),
     "size": ([CAT, WAVE, "--size", "0"], "size is 0, expected a whole number of pixels"),
-    "negative weight": ([CAT, WAVE, "--style-weight", "-1"], r"style_weight is -1\.0, expected a number from 0 up"),
-    "NaN weight": ([CAT, WAVE, "--content-weight", "nan"], "content_weight is nan, expected a number from 0 up"),
-    "steps": ([CAT, WAVE, "--steps", "10,0"], r"steps is \(10, 0\), expected whole numbers from 1 up"),
+    "negative weight": ([CAT, WAVE, "--style-weight", "-1"], r"style_weight is -1\.0, expected a number from 0 to"),
+    "NaN weight": ([CAT, WAVE, "--content-weight", "nan"], "content_weight is nan, expected a number from 0 to"),
+    "infinite in float32": ([CAT, WAVE, "--style-weight", "1e39"], r"style_weight is 1e\+39, expected a number from 0"),
+    "steps": ([CAT, WAVE, "--steps", "10,0"], r"steps is \(10, 0\), expected one of 'draft', 'normal', 'fine', or"),
     "init": ([CAT, WAVE, "--init", "photo"], "init is 'photo', expected one of 'content', 'style', 'noise'"),
-    "weights": (
-        [CAT, WAVE, "--weights", "vgg19.h5"],
-        r"no weights file vgg19\.h5: give 'slim', 'imagenet' or the path",
+    "network": (
+        [CAT, WAVE, "--network", "vgg99"],
+        r"no network vgg99: give 'slim', 'vgg16', 'vgg19' or the path",
     ),
     "memory": ([CAT, WAVE, "--size", "900000"], r"needs about .* GB of memory and .* free: take a size of at most"),
     "format": ([CAT, WAVE, "-o", "{odd}/a.bmp"], r"a\.bmp has the ending '\.bmp', expected one of \.png"),
@@ -121,11 +123,38 @@ def test_bad_input_is_one_sentence_and_exit_code_2_before_computing(name, odd, c
     if "-o" not in arguments:
         arguments += ["-o", str(odd / "out.png")]
     monkeypatch.setattr(cli, "stylize", lambda *_, **__: pytest.fail("it started to compute"))
+    monkeypatch.setenv("STLIB_NETWORK", "slim")  # read sooner
     assert cli.main(arguments) == 2
     message = capsys.readouterr().err
     assert re.search(words, message), message
     assert message.count("\n") == 1 and message.startswith("stlib: ")
     assert not (odd / "out.png").exists()
+
+
+def test_vgg16_unless_another_is_named(tmp_path, monkeypatch):
+    """Beauty first; the environment variable and the option choose another."""
+
+    def made_with(*options):
+        out = tmp_path / "a.png"
+        assert cli.main([CAT, WAVE, "-o", str(out), "--size", "32", "--steps", "1", *options]) == 0
+        return images.load_metadata(out)["network"]
+
+    assert made_with() == "vgg16"
+    monkeypatch.setenv("STLIB_NETWORK", "slim")
+    assert made_with() == "slim" and made_with("--network", "vgg16") == "vgg16"
+
+
+@pytest.mark.parametrize("word, steps", [("draft", 30), ("normal", 60), ("fine", 120)])
+def test_one_word_says_how_long(word, steps, tmp_path, monkeypatch):
+    out, counted = tmp_path / "a.png", []
+
+    def count(content, style, network, callback, **settings):
+        counted.append(plan(content, style, network, settings)[1])
+        return stylize(content, style, network, callback=callback, **settings | {"steps": 1})
+
+    monkeypatch.setattr(cli, "stylize", count)
+    assert cli.main([CAT, WAVE, "-o", str(out), "--network", "slim", "--size", "64", "--steps", word]) == 0
+    assert counted == [[steps]]
 
 
 def test_words_that_are_no_numbers_are_refused_by_the_parser(capsys):
