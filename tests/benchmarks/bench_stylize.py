@@ -1,9 +1,10 @@
 """Speed and memory of `stylize`: run with `make bench` on an otherwise idle machine. Nothing here is a test.
 
-Everything is given as a ratio within one run: a step as a share of the rate of a float32 matrix product, overhead as
-a share of a step, growth as a multiple of the smallest size.
+Everything is given as a ratio within one run: pictures as multiples of the first engine's (first_engine.py), overhead
+as a share of a step, steps as a share of the rate of a float32 matrix product, memory in bytes for each pixel.
 """
 
+import functools
 import os
 import subprocess
 import sys
@@ -15,41 +16,71 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 import numpy as np
 import psutil
 import tensorflow as tf
+from first_engine import first_engine
 
-from stlib.network import build_vgg19, feature_extractor, load_vgg19
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, _compile, stylize
+from stlib import optimize, pyramid
+from stlib.losses import total_variation_loss
+from stlib.network import build_vgg, feature_extractor, floats_per_pixel, load_network
+from stlib.stylize import CONTENT_LAYERS, RECIPES, STATISTICS, STYLE_LAYERS, _compile, _moved, _moves, stylize
+
+ASPECT = 0.75  # height by width
 
 
 def main():
-    """Print all measurements; with a size as argument, only time and peak memory at that size, in this process."""
+    """Print all measurements; with a network and a size as arguments, only its peak memory, in this process."""
     if len(sys.argv) > 1:
-        return print(*memory_and_time(int(sys.argv[1])))
+        return print(peak_memory(sys.argv[1], int(sys.argv[2])))
     rate = matrix_rate()
     print(f"float32 matrix product: {rate / 1e9:.0f} GFLOP/s on {os.cpu_count()} cores")
 
+    print("\nseconds a picture, and multiples of the first engine with the first slim network")
+    slim, vgg16, first = load_network("slim"), load_network("vgg16"), first_engine()
+    engines = {
+        "first": first,
+        "slim": lambda content, style, size: stylize(content, style, slim, size=size).image,
+        "slim, draft": lambda content, style, size: stylize(content, style, slim, size=size, steps="draft").image,
+        "vgg16": lambda content, style, size: stylize(content, style, vgg16, size=size).image,
+    }
+    for paint in engines.values():
+        paint(*pair(64), 64)  # compile
+    for size, repeats in ((320, 3), (512, 3), (640, 2), (1024, 1)):
+        seconds = {}
+        for name, paint in engines.items():
+            if name != "vgg16" or size == 512:
+                times = [
+                    timed(functools.partial(paint, *pair(size), size)) for _ in range(1 if name == "vgg16" else repeats)
+                ]
+                seconds[name] = min(times)
+        ratios = ", ".join(f"{name} {s:.1f} s ({s / seconds['first']:.2f})" for name, s in seconds.items())
+        more = f"; vgg16 / slim {seconds['vgg16'] / seconds['slim']:.1f}" if "vgg16" in seconds else ""
+        print(f"{size:5} px: {ratios}{more}", flush=True)
+
+    for network in (slim, vgg16):
+        parts = {}
+        for name, run in step_parts(network, 512).items():
+            run(), run()
+            parts[name] = np.median([timed(run) for _ in range(15)])
+        whole = step_seconds(network, 512)
+        print(f"\n{network.name}, a step at 512 px: {1e3 * whole:.0f} ms, of which")
+        for name, seconds in parts.items():
+            print(f"  {name:45} {1e3 * seconds:7.1f} ms  {seconds / whole:6.1%}")
+        print(f"  not the network: {1 - parts['network, forward and backward'] / whole:.1%}")
+
     print("\nnetwork  size   s/step   GFLOP/step   share of the matrix product's rate")
-    for network in (load_vgg19("slim"), build_vgg19()):  # random weights compute as long as trained ones
+    for network in (slim, vgg16, build_vgg()):  # random weights compute as long as trained ones
         for size in (256, 512):
             seconds, flops = step_seconds(network, size), operations(network, size)
             print(f"{network.name:10} {size:4} {seconds:8.4f} {flops / 1e9:9.1f} {flops / seconds / rate:15.2f}")
 
-    network = load_vgg19("slim")
-    rows = [(network_seconds(network, 320), losses_seconds(network, 320), step_seconds(network, 320)) for _ in range(5)]
-    alone, losses, whole = np.median(rows, axis=0)
-    print(f"\nat 320 px: network and its gradient {alone:.4f} s, with losses {losses:.4f} s, whole step {whole:.4f} s")
-    print(f"outside the compiled losses and gradient: {1 - losses / whole:.1%} of a step (aim: at most 10 %)")
-    print(f"losses and optimizer together: {1 - alone / whole:.1%} of a step")
-
-    print("\nsize   pixels   time   peak memory above the start (multiples of 256 px), MB")
-    first = None
-    for size in (256, 362, 512, 724, 1024):
-        output = subprocess.run(
-            [sys.executable, __file__, str(size)], capture_output=True, text=True, check=True
-        ).stdout
-        seconds, peak = map(float, output.split())
-        first = first or (size, seconds, peak)
-        pixels, time_ratio, memory_ratio = (size / first[0]) ** 2, seconds / first[1], peak / first[2]
-        print(f"{size:4} {pixels:8.1f} {time_ratio:6.1f} {memory_ratio:8.1f} {peak / 1e6:10.0f}")
+    print("\npeak memory above the start")
+    for network in (slim, vgg16):
+        for size in (512, 1024):
+            command = [sys.executable, __file__, network.name, str(size)]
+            peak = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            floats = floats_per_pixel(network, STYLE_LAYERS + CONTENT_LAYERS)
+            pixels = size * round(size * ASPECT)
+            row = f"{peak / 1e6:7.0f} MB {peak / pixels:7.0f} bytes a pixel"
+            print(f"{network.name:6} {size:5} px {row} ({floats:.0f} floats)")
 
 
 def matrix_rate(n=2048, repeats=10):
@@ -67,50 +98,59 @@ def timed(function):
     return time.perf_counter() - start
 
 
-def square(size):
-    """Return content and style, random images of size x size."""
-    return np.random.default_rng(0).uniform(size=(2, size, size, 3)).astype(np.float32)
+def pair(size):
+    """Return content and style, random images of that width."""
+    return np.random.default_rng(0).uniform(size=(2, round(size * ASPECT), size, 3)).astype(np.float32)
 
 
 def step_seconds(network, size, steps=12):
     """Median seconds between two steps of `stylize` at one scale."""
     times = []
-    stylize(*square(size), network, size=size, steps=steps, callback=lambda _: times.append(time.perf_counter()))
+    stylize(*pair(size), network, size=size, steps=steps, callback=lambda _: times.append(time.perf_counter()))
     return float(np.median(np.diff(times)[2:]))
 
 
-def network_seconds(network, size, repeats=12):
-    """Median seconds of the network forward and of its gradient with respect to the image, nothing else."""
+def step_parts(network, size):
+    """Functions that do parts of a step: a dict by name."""
     features = feature_extractor(network, STYLE_LAYERS + CONTENT_LAYERS)
-
-    @tf.function
-    def gradient(image):
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            outputs = list(features(image).values())
-        return tape.gradient(outputs, image)
-
-    image = tf.constant(square(size)[:1])
-    gradient(image)
-    return float(np.median([timed(lambda: gradient(image).numpy()) for _ in range(repeats)]))
-
-
-def losses_seconds(network, size, repeats=12):
-    """Median seconds of the compiled losses with their gradient, as `stylize` uses them."""
-    compute_targets, value_and_gradient = _compile(network, CONTENT_LAYERS, STYLE_LAYERS)
-    content, style = square(size)[:, None]
-    P, A = compute_targets(content, style)
-    weights = {"content": 0.05, "style": 1.0, "total_variation": 2.0}
-    image = tf.constant(content)
-    value_and_gradient(image, P, A, weights)
-    return float(
-        np.median([timed(lambda: value_and_gradient(image, P, A, weights)[1].numpy()) for _ in range(repeats)])
+    content, style = tf.constant(pair(size)[:1]), tf.constant(pair(size)[1:])
+    recipe = RECIPES[network.name]
+    _, style_targets, value_and_gradient = _compile(
+        network, CONTENT_LAYERS, tuple(recipe["style_layers"].items()), "split"
     )
+    F, move = features(style), _moves("pyramid", 0)[0]
+    P, A = {layer: features(content)[layer] for layer in CONTENT_LAYERS}, style_targets(style)
+    weights = {"content": recipe["content_weight"], "style": 1.0, "total_variation": 0.7}
+    bands = pyramid.split(content)
+    zeros = [tf.zeros_like(band) for band in bands]
+
+    def gradient_of(function):
+        @tf.function
+        def gradient(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = function(x)
+            return tape.gradient(y, x)
+
+        return gradient
+
+    alone = gradient_of(lambda image: list(features(image).values()))
+    statistics = gradient_of(lambda F: [STATISTICS["split"](each) for each in F])
+    variation, moved = gradient_of(total_variation_loss), gradient_of(lambda image: _moved(image, move))
+    layers = [F[layer] for layer in STYLE_LAYERS]
+    return {
+        "network, forward and backward": lambda: alone(content).numpy(),
+        "with the losses": lambda: value_and_gradient(content, move, P, A, weights)[1].numpy(),
+        "statistics, forward and backward": lambda: statistics(layers)[0].numpy(),
+        "total variation": lambda: variation(content).numpy(),
+        "the move": lambda: moved(content).numpy(),
+        "bands: adjoint, Adam, sum": lambda: optimize._bands_step(bands, content, zeros, zeros, 1.0, 0.02)[0].numpy(),
+    }
 
 
 def operations(network, size):
     """Multiplications and additions of one step's convolutions: forward, and once more for the gradient."""
-    total, positions = 0, size * size
+    total, positions = 0, size * round(size * ASPECT)
     for layer in network.layers[1:]:
         if "pool" in layer.name:
             positions /= 4
@@ -121,10 +161,10 @@ def operations(network, size):
     raise ValueError(f"{network.name} has no layer {STYLE_LAYERS[-1]}")
 
 
-def memory_and_time(size):
-    """Seconds for a step and peak bytes above the start, with the slim network, in this process."""
-    network, process = load_vgg19("slim"), psutil.Process()
-    stylize(*square(64), network, size=64, steps=2)  # compile first
+def peak_memory(name, size):
+    """Peak bytes above the start while a few steps are made, in this process."""
+    network, process = load_network(name), psutil.Process()
+    stylize(*pair(64), network, size=64, steps=2)  # compile first
     start, peak, running = process.memory_info().rss, 0, True
 
     def watch():
@@ -135,10 +175,10 @@ def memory_and_time(size):
 
     thread = threading.Thread(target=watch)
     thread.start()
-    seconds = step_seconds(network, size)
+    stylize(*pair(size), network, size=size, steps=4)
     running = False
     thread.join()
-    return seconds, peak - start
+    return peak - start
 
 
 if __name__ == "__main__":
