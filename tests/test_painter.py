@@ -66,7 +66,7 @@ def test_embedded_painters_are_small_whole_and_without_pickles(name, tmp_path, m
     changed = bytearray(path.read_bytes())
     changed[len(changed) // 2] ^= 1
     (tmp_path / path.name).write_bytes(changed)
-    monkeypatch.setattr(weights, "_embedded", lambda file: tmp_path / f"{file}.npz")
+    monkeypatch.setattr(weights.resources, "files", lambda _: tmp_path)
     with pytest.raises(ValueError, match="not the network that stlib was published with: install stlib again"):
         load_painter(name)
 

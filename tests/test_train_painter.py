@@ -7,8 +7,9 @@ from conftest import ROOT
 
 from stlib import images
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
+from stlib.network import load_network
 from stlib.painter import load_painter, paint
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
 from stlib.weights import train_painter
 from stlib.weights.train_painter import PainterTraining, batch_at
 
@@ -39,6 +40,7 @@ def test_batches_are_reproducible_windows(pictures, monkeypatch):
     a, b = batch_at(pictures, 5, seed=2), batch_at(pictures, 5, seed=2)
     np.testing.assert_array_equal(a, b)
     assert a.shape == (2, 192, 192, 3) and a.dtype == np.float32 and 0 <= a.min() <= a.max() <= 1
+    assert batch_at(pictures, 5, seed=2, crops=1).shape == (1, 192, 192, 3)
     assert not np.allclose(a, batch_at(pictures, 6, seed=2)) and not np.allclose(a, batch_at(pictures, 5, seed=3))
     ramp = np.broadcast_to(np.arange(144, dtype=np.uint8)[:, None], (1, 144, 144, 3))  # each column its number
     widths = [np.ptp(picture) * 255 for step in range(30) for picture in batch_at(ramp, step)]
@@ -47,8 +49,10 @@ def test_batches_are_reproducible_windows(pictures, monkeypatch):
     assert {-1, 1} <= set(slopes), "some are mirrored"
 
 
-def test_the_losses_are_those_of_stylize_for_each_picture(pictures, style):
-    training = PainterTraining(style, pictures, steps=1, noise_weight=5)
+@pytest.mark.parametrize("name", ["slim", "vgg16"])
+def test_the_losses_are_those_of_stylize_for_each_picture(name, pictures, style):
+    training = PainterTraining(style, pictures, load_network(name), steps=1, noise_weight=5)
+    shares = [RECIPES[name]["style_layers"][layer] for layer in STYLE_LAYERS]
     batch, noise = np.float32(pictures[:2, :96, :96] / 255), np.random.default_rng(0).normal(0, 0.1, (1, 96, 96, 3))
     losses = {
         name: float(loss) for name, loss in training.losses(tf.constant(batch), tf.constant(noise, tf.float32)).items()
@@ -61,7 +65,8 @@ def test_the_losses_are_those_of_stylize_for_each_picture(pictures, style):
         half = tf.image.resize(painting, (48, 48), method="area")
         for picture, size in ((painting, 128), (half, 64)):
             F, S = features(picture[None]), features(images.resize(style, images.fit(style.shape, size))[None])
-            styles += [relative_error(gram_per_position(F[k]), gram_per_position(S[k])) for k in STYLE_LAYERS]
+            layers = [relative_error(gram_per_position(F[k]), gram_per_position(S[k])) for k in STYLE_LAYERS]
+            styles.append(np.average(layers, weights=shares))
     again = training.painter(tf.clip_by_value(batch[:1] + noise, 0, 1))
     expected = {
         "content": np.mean(content),
@@ -75,28 +80,33 @@ def test_the_losses_are_those_of_stylize_for_each_picture(pictures, style):
     assert losses["noise"] > 1e-6
 
 
-def test_a_short_run_learns_and_its_file_paints(style, pictures, tmp_path, capsys):
+def test_a_short_run_learns_and_its_file_paints(style, pictures, network, tmp_path, capsys):
     for k, picture in enumerate(pictures):
         images.save(picture / 255.0, tmp_path / f"photos/{k}.png")
     (tmp_path / "photos/broken.png").write_bytes(b"PNG")
     images.save(style, tmp_path / "style.png")
     out = tmp_path / "new/painter.npz"
-    command = ["--style", str(tmp_path / "style.png"), "--images", str(tmp_path / "photos"), "--out", str(out)]
-    assert train_painter.main([*command, "--steps", "80"]) == 0
+    command = ["--style", str(tmp_path / "style.png"), "--images", str(tmp_path / "photos"), "--network", "slim"]
+    assert train_painter.main([*command, "--out", str(out), "--steps", "80"]) == 0
     printed = capsys.readouterr()
     assert "broken.png cannot be read" in printed.err and "last steps: content" in printed.out
     assert [path.name for path in out.parent.iterdir()] == ["painter.npz"]  # and no checkpoint
-    training, learned = PainterTraining(style, pictures, steps=1), load_painter(out)
+    training, learned = PainterTraining(style, pictures, network, steps=1), load_painter(out)
     batch, noise = batch_at(pictures, 10**6), np.zeros((1, 96, 96, 3), np.float32)
     before = training.losses(batch, noise)
     training.painter.set_weights(learned.get_weights())
     after = training.losses(batch, noise)
     assert before["total"] / after["total"] > 1.25  # measured: 1.45
     assert paint(images.load(STYLE, 50), learned).shape == images.load(STYLE, 50).shape
+    # It goes on from there, slower: two steps change little.
+    assert train_painter.main([*command, "--start", str(out), "--out", str(tmp_path / "more.npz"), "--steps", "2"]) == 0
+    for before, after in zip(learned.get_weights(), load_painter(tmp_path / "more.npz").get_weights()):
+        assert np.abs(after - before).max() < 4 * train_painter.LATER_RATE
+    assert not np.array_equal(load_painter(tmp_path / "more.npz").get_weights()[0], learned.get_weights()[0])
 
 
-def test_a_stopped_run_continues(style, pictures, tmp_path, monkeypatch, capsys):
-    whole, first, second = (PainterTraining(style, pictures, steps=4) for _ in range(3))
+def test_a_stopped_run_continues(style, pictures, network, tmp_path, monkeypatch, capsys):
+    whole, first, second = (PainterTraining(style, pictures, network, steps=4) for _ in range(3))
     losses = [whole.train_step() for _ in range(4)]
     real = PainterTraining.train_step
 
@@ -112,19 +122,23 @@ def test_a_stopped_run_continues(style, pictures, tmp_path, monkeypatch, capsys)
     for expected, found in zip(losses[2:], second.run(tmp_path / "c.npz"), strict=True):
         assert found == pytest.approx(expected, rel=1e-3)
     assert losses[2] != pytest.approx(losses[0], rel=1e-3), "otherwise the test would see no difference"
-    with pytest.raises(ValueError, match="other settings or pictures"):
-        PainterTraining(style, pictures, steps=4, noise_weight=0).restore(tmp_path / "c.npz")
-    with pytest.raises(ValueError, match="other settings or pictures"):
-        PainterTraining(style[:100], pictures, steps=4).restore(tmp_path / "c.npz")
+    given = {"style": style, "pictures": pictures, "network": network, "steps": 4}
+    others = {"style": style[:100], "network": load_network("vgg16"), "noise_weight": 0, "start": first.painter}
+    for name, other in (others | {"crops": 1}).items():
+        with pytest.raises(ValueError, match="other settings or pictures"):
+            PainterTraining(**given | {name: other}).restore(tmp_path / "c.npz")
 
 
 @pytest.mark.parametrize(
     "arguments, words",
     [
         (["--out", "p.h5"], "expected a file ending in .npz"),
-        (["--steps", "0"], "1 step or more"),
+        (["--steps", "0"], "1 step and crop or more"),
+        (["--crops", "0"], "1 step and crop or more"),
         (["--noise-weight", "nan"], "a weight from 0 up"),
         (["--style", "nowhere.jpg"], "no file nowhere.jpg"),
+        (["--network", "nowhere.h5"], "There is no network nowhere.h5"),
+        (["--start", "nowhere"], "There is no painter nowhere"),
         (["--images", "{empty}"], "holds 0 readable pictures, expected at least 16"),
     ],
 )

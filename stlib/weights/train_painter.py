@@ -3,8 +3,9 @@
     python -m stlib.weights.train_painter --style FILE --images FOLDER --out FILE.npz
 
 Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the course's
-relative losses on slim, the style matched at two sizes, and a term for stability under noise. Notebook A5 explains each
-step; PAINTERS.md says how the shipped painters were trained.
+relative losses, the style matched at two sizes, and a term for stability under noise. A training on VGG16's losses is
+slow; it may go on from a painter that a smaller network taught (--network slim, then --start). Notebook A5 explains
+each step; PAINTERS.md says how the shipped painters were trained.
 A batch is float32 (B, 192, 192, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144, 3).
 """
 
@@ -20,25 +21,25 @@ import tensorflow as tf
 from stlib import images
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_network
-from stlib.painter import build_painter
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.painter import build_painter, load_painter
+from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
 from stlib.weights.training import Training, in_one_sentence, read_pictures
 
-CROP, BATCH = 192, 2  # pixels of a crop; crops in a step
+CROP = 192  # pixels
 STYLE_SIZES = (384, 192)  # longest side of the painting, at each size at which styles are compared
 CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT = 0.15, 2.0  # the weight of the style is 1
 NOISE = 0.04  # standard deviation of the noise under which the painting should stay the same
-LEARNING_RATE = 2e-3
+LEARNING_RATE, LATER_RATE = 2e-3, 1e-3  # of a new painter; of one that has learned already
 
 
-def batch_at(pictures, step, seed=0):
-    """The batch of one step, (2, 192, 192, 3): windows of 96 to 192 px of random pictures, enlarged, some mirrored.
+def batch_at(pictures, step, seed=0, crops=2):
+    """The batch of one step, (crops, 192, 192, 3): windows of 96 to 192 px of random pictures, enlarged, some mirrored.
 
     Beyond its edge a picture goes on in its mirror image. The same for the same seed.
     """
     rng, batch = np.random.default_rng((seed, step)), []
     margin = max(0, (CROP - pictures.shape[1]) // 2)
-    for n in rng.integers(len(pictures), size=BATCH):
+    for n in rng.integers(len(pictures), size=crops):
         picture = np.pad(pictures[n], ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
         side = rng.integers(CROP // 2, CROP + 1)
         top, left = rng.integers(len(picture) - side + 1, size=2)
@@ -48,20 +49,31 @@ def batch_at(pictures, step, seed=0):
 
 
 class PainterTraining(Training):
-    """A painter in training: `painter`, `features` of slim, and the style's Gram matrices at each size."""
+    """A painter in training: `painter`, `features` of the network that teaches, the Gram matrices at each size."""
 
-    def __init__(self, style, pictures, steps=4_000, seed=0, noise_weight=3.0):
-        """style: float image; pictures: uint8 (n, 144, 144, 3); noise_weight: of the term for stability under noise."""
-        digest = hashlib.sha256(images.to_uint8(style).tobytes()).hexdigest()
-        super().__init__(pictures, steps, seed, style=digest, noise_weight=noise_weight)
+    def __init__(self, style, pictures, network, steps=4_000, seed=0, noise_weight=3.0, start=None, crops=2):
+        """What is learned, and from what.
+
+        style: float image; pictures: uint8 (n, 144, 144, 3); network: from `load_network`, measures the losses;
+        noise_weight: of the term for stability under noise; start: the painter to go on from, None for a new one;
+        crops: how many there are in a step.
+        """
+        digests = dict(style=_digest([images.to_uint8(style)]), network=_digest(network.get_weights()))
+        digests |= {"start": _digest(start.get_weights())} if start else {}
+        super().__init__(pictures, steps, seed, noise_weight=noise_weight, crops=crops, **digests)
         keras.utils.set_random_seed(seed)
-        self.noise_weight, self.painter = noise_weight, build_painter()
-        self.features = feature_extractor(load_network("slim"), CONTENT_LAYERS + STYLE_LAYERS)
+        self.noise_weight, self.crops, self.painter = noise_weight, crops, build_painter()
+        if start:
+            self.painter.set_weights(start.get_weights())
+        self.layer_weights = RECIPES.get(network.name, RECIPES["slim"])["style_layers"]
+        self.features = feature_extractor(network, CONTENT_LAYERS + STYLE_LAYERS)
+        self.content_features = feature_extractor(network, CONTENT_LAYERS)
         self.targets = []
         for size in STYLE_SIZES:
             F = self.features(images.resize(style, images.fit(style.shape, size))[None])
             self.targets.append({layer: gram_per_position(F[layer][0]) for layer in STYLE_LAYERS})
-        self.optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps, 0.01))
+        rate = keras.optimizers.schedules.CosineDecay(LATER_RATE if start else LEARNING_RATE, steps, 0.01)
+        self.optimizer = keras.optimizers.Adam(rate)
         self.optimizer.build(self.painter.trainable_variables)
         self.state = [*self.painter.variables, *self.optimizer.variables]
         self._compiled = tf.function(self._train_step)
@@ -72,7 +84,7 @@ class PainterTraining(Training):
         if self.noise_weight:
             noisy = tf.clip_by_value(batch[:1] + noise, 0, 1)
             stability = tf.reduce_mean(tf.square(painted[:1] - self.painter(noisy)))
-        P, F = self.features(batch), self.features(painted)
+        P, F = self.content_features(batch), self.features(painted)
         losses = {
             "content": tf.reduce_mean(
                 [relative_error(F[k][b], P[k][b]) for k in CONTENT_LAYERS for b in range(len(batch))]
@@ -87,12 +99,14 @@ class PainterTraining(Training):
         weights = {"content": CONTENT_WEIGHT, "total_variation": TOTAL_VARIATION_WEIGHT, "noise": self.noise_weight}
         return losses | {"total": tf.add_n([weights.get(name, 1) * loss for name, loss in losses.items()])}
 
-    @staticmethod
-    def style_loss(F, A):
-        """Mean relative error of the Gram matrices, each picture's by itself."""
-        pictures = range(F[STYLE_LAYERS[0]].shape[0])
-        errors = [relative_error(gram_per_position(F[k][b]), A[k]) for k in STYLE_LAYERS for b in pictures]
-        return tf.reduce_mean(errors)
+    def style_loss(self, F, A):
+        """Relative error of the Gram matrices, each picture's by itself: weighted mean over the layers."""
+        pictures, total = range(F[STYLE_LAYERS[0]].shape[0]), sum(self.layer_weights.values())
+        errors = [
+            weight / total * tf.reduce_mean([relative_error(gram_per_position(F[k][b]), A[k]) for b in pictures])
+            for k, weight in self.layer_weights.items()
+        ]
+        return tf.add_n(errors)
 
     def _train_step(self, batch, noise):
         with tf.GradientTape() as tape:
@@ -104,7 +118,7 @@ class PainterTraining(Training):
     def train_step(self):
         """One step of Adam on the next batch; returns the losses before it, a dict of floats."""
         noise = np.random.default_rng((self.seed, self.step, 1)).normal(0, NOISE, (1, CROP, CROP, 3))
-        batch = batch_at(self.pictures, self.step, self.seed)
+        batch = batch_at(self.pictures, self.step, self.seed, self.crops)
         losses = self._compiled(tf.constant(batch), tf.constant(noise, tf.float32))
         self.step += 1
         return {name: float(loss) for name, loss in losses.items()}
@@ -112,6 +126,10 @@ class PainterTraining(Training):
     def status(self, means):
         """What the progress bar shows."""
         return {name: f"{means[name]:.3f}" for name in ("content", "style")}
+
+
+def _digest(arrays):
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def write(path, painter):
@@ -126,7 +144,12 @@ def main(arguments=None):
     parser.add_argument("--style", type=Path, required=True, help="the painting whose style is to be learned")
     parser.add_argument("--images", type=Path, required=True, help="folder of the photos to train on")
     parser.add_argument("--out", type=Path, required=True, help="painter to write (.npz)")
-    parser.add_argument("--steps", type=int, default=4_000, help="of 2 crops each (%(default)s)")
+    parser.add_argument(
+        "--network", default="vgg16", help="whose losses: vgg16, slim, vgg19 or a path; slim is quick (%(default)s)"
+    )
+    parser.add_argument("--start", help="painter to go on from: starry_night, ..., or a file (default: a new one)")
+    parser.add_argument("--steps", type=int, default=4_000, help="how many (%(default)s)")
+    parser.add_argument("--crops", type=int, default=2, help="in a step (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and crops (%(default)s)")
     parser.add_argument(
         "--noise-weight", type=float, default=3, help="more: less flicker in moving pictures (%(default)s)"
@@ -136,14 +159,16 @@ def main(arguments=None):
 
 def run(options):
     """Do what the command line says; return the exit code."""
-    if options.out.suffix != ".npz" or options.steps < 1 or not 0 <= options.noise_weight < np.inf:
+    if options.out.suffix != ".npz" or min(options.steps, options.crops) < 1 or not 0 <= options.noise_weight < np.inf:
         raise ValueError(
-            f"--out {options.out} --steps {options.steps} --noise-weight {options.noise_weight}: "
-            "expected a file ending in .npz, 1 step or more, and a weight from 0 up."
+            f"--out {options.out} --steps {options.steps} --crops {options.crops} --noise-weight "
+            f"{options.noise_weight}: expected a file ending in .npz, 1 step and crop or more, and a weight from 0 up."
         )
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    style, pictures = images.load(options.style), read_pictures(options.images)
-    training = PainterTraining(style, pictures, options.steps, options.seed, options.noise_weight)
+    style, network = images.load(options.style), load_network(options.network)
+    start = load_painter(options.start) if options.start else None
+    settings = dict(steps=options.steps, seed=options.seed, noise_weight=options.noise_weight, crops=options.crops)
+    training = PainterTraining(style, read_pictures(options.images), network, start=start, **settings)
     checkpoint = options.out.with_suffix(".checkpoint.npz")
     recent = training.run(checkpoint)
     if recent is None:
