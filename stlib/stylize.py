@@ -34,7 +34,7 @@ COARSEST = 256  # pixels, about: longest side of the first scale; each scale is 
 STEPS, FEWER, FEWEST = 60, 0.7, 25  # at the first scale, then 0.7 times as many, at least 25
 EFFORTS = {"draft": 0.5, "normal": 1.0, "fine": 2.0}  # times that many steps
 
-REACH, SHIFTS = 4, 8  # pixels by which the picture moves at most; different moves at each scale
+REACH = 4  # pixels by which the picture moves at most
 LARGEST = 1e6  # of a weight: its product with a loss is finite in float32
 OUTSIDE = 10.0  # weight of the mean squared distance of the values from [0, 1]
 
@@ -178,10 +178,14 @@ def _in_turns(value_and_gradient, moves, A, weights):
 
 
 def _moves(method, seed):
-    """Where the picture is cut from its padded self: max pooling looks at a fixed grid, and would print it."""
-    if method == "pyramid":
-        return list(tf.constant(np.random.default_rng(seed).integers(0, 2 * REACH + 1, (SHIFTS, 2)), tf.int32))
-    return [tf.constant([REACH, REACH])]  # where it is
+    """Where the picture is cut from its padded self: max pooling looks at a fixed grid, and would print it.
+
+    Four moves, one to each place of a 2 x 2 grid, as pooling has it.
+    """
+    if method != "pyramid":
+        return [tf.constant([REACH, REACH])]  # where it is
+    random = np.random.default_rng(seed).integers(0, REACH, (4, 2))
+    return [tf.constant(move, tf.int32) for move in 2 * random + [[0, 0], [0, 1], [1, 0], [1, 1]]]
 
 
 def _moved(image, move):
@@ -302,9 +306,10 @@ def _scales(shape, size, count, minimum, name):
     """Heights and widths from coarse to fine, the last with longest side `size`, no side under `minimum`."""
     full = images.fit(shape, size)
     if min(full) < minimum:
+        enough = -(-minimum * max(shape[:2]) // min(shape[:2]))
         raise ValueError(
             f"The {name} image is {full[1]} x {full[0]} pixels at size {size}, and the deepest layer needs {minimum} "
-            f"on the short side: take a size of at least {-(-minimum * max(shape[:2]) // min(shape[:2]))}, or shallower layers."
+            f"on the short side: take a size of at least {enough}, or shallower layers."
         )
     factors = [max(2 ** (-k / 2), minimum / min(full)) for k in reversed(range(count))]
     return [tuple(max(minimum, round(side * factor)) for side in full) for factor in factors]
