@@ -3,6 +3,7 @@
 usage: python tests/make_sheets.py [FOLDER]     FOLDER: out/handout if not given
 """
 
+import inspect
 import logging
 import os
 import sys
@@ -17,8 +18,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stlib import images, network, optimize
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, stylize
+from stlib import images, network, optimize, pyramid
+from stlib import stylize as engine
+from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS, stylize
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT, MARGIN = 210 / 25.4, 297 / 25.4, 0.42  # A4 in inches
@@ -30,6 +32,11 @@ STYLE = {
     "text.color": "#111111", "text.parse_math": True,
 }  # fmt: skip
 
+SLIM, VGG16 = RECIPES["slim"], RECIPES["vgg16"]
+DEFAULTS = {name: each.default for name, each in inspect.signature(stylize).parameters.items()} | SLIM
+LAYER_WEIGHTS = {name: ", ".join(f"{w:g}" for w in each["style_layers"].values()) for name, each in RECIPES.items()}
+STEPS = ", ".join(map(str, engine._counts("normal", 2 * engine.COARSEST)))
+
 # symbol, meaning, shape, name in code, equation, number of the equation in the paper
 NOTATION = {
     "Image and features|lessons 01 to 03": [
@@ -39,8 +46,7 @@ NOTATION = {
         ("$Z$", "a layer before its ReLU", "(M, N)", "Z", "convolution of the layer below, plus bias", ""),
         ("$F$", "features of the image at a layer", "(M, N)", "F", r"$F = \max(Z,\ 0)$", ""),
         ("$P$", "features of the photo, fixed", "(M, N)", "P", "what $F$ is to become", ""),
-        ("$M$", "number of positions", "number", "M", r"$M = h' w'$ for features $(1, h', w', N)$", ""),
-        ("$N$", "number of channels", "number", "N", "the kernels of the layer", ""),
+        (r"$M,\ N$", "numbers of positions, channels", "numbers", "M, N", r"$M = h' w'$ for features $(1, h', w', N)$", ""),
         ("$G$", "Gram matrix of the image", "(N, N)", "gram_matrix(F)",
          r"$G_{ij} = \sum_k F_{ki} F_{kj}, \quad G = F^{\!\top\!} F$", "3"),
         ("$A$", "that of the painting, fixed", "(N, N)", "A", "what $G$ is to become", ""),
@@ -64,35 +70,50 @@ NOTATION = {
         (r"$g$", "gradient at the pixels", "(1, h, w, 3)", "tape.gradient(loss, x)",
          r"$\partial L / \partial x$: back through all layers", ""),
     ],
-    "The course's own form: here it leaves the paper|lessons 03, 04 and 06": [
-        ("", "relative error", "number", "relative_error(x, target)",
-         r"$\sum (x - \mathrm{target})^2 \, / \, \sum \mathrm{target}^2$", ""),
-        ("$L_{content}$", "content error", "number", "relative_error(F, P)",
+    "The course's own form: here it leaves the paper|lessons 03, 04 and 06, appendix A1": [
+        ("$L_{content}$", "content error, a relative error", "number", "relative_error(F, P)",
          r"$\sum (F - P)^2 \, / \, \sum P^2$", ""),
         ("$G / M$", "Gram matrix per position", "(N, N)", "gram_per_position(F)",
          "images of any size can be compared", ""),
         ("$L_{style}$", "style error, mean over layers", "number", "relative_error(G / M, A)",
          r"$\sum (G/M - A)^2 \, / \, \sum A^2$, $A$ per position", ""),
+        (r"$C,\ \mu$", "covariance, mean, apart", "(N + 1, N)", "split_statistics(F)",
+         r"$G/M = C + \mu\, \mu^{\!\top\!}$: $C$, and below it $\Vert\mu\Vert\,\mu$", ""),
         ("$L_{tv}$", "total variation, of squares", "number", "total_variation_loss(image)",
          r"$\overline{(x_{i+1,j} - x_{i,j})^2} + \overline{(x_{i,j+1} - x_{i,j})^2}$", ""),
-        (r"$\alpha,\ \beta,\ \gamma$", "weights of the three losses:\ndefaults of stylize", "numbers",
-         "content_weight=0.05\nstyle_weight=1.0\ntotal_variation_weight=2.0",
-         r"$L = \alpha L_{content} + \beta L_{style} + \gamma L_{tv}$", ""),
+        (r"$\alpha,\ \beta,\ \gamma$", "weights of the three losses:\ndefaults of stylize with slim", "numbers",
+         "\n".join(f"{name}_weight={DEFAULTS[f'{name}_weight']}" for name in engine.WEIGHTS),
+         r"$L = \alpha L_{content} + \beta L_{style} + \gamma L_{tv}$" "\n"
+         rf"VGG16: $\alpha = {VGG16['content_weight']}$, layers {LAYER_WEIGHTS['vgg16']}", ""),
+    ],
+    "The picture as a sum of bands|lesson 05": [
+        ("$b_k$", "bands, fine to coarse", "(1, h', w', 3)", "pyramid.split(x)[k]",
+         f"what halving loses; the last of {pyramid.LEVELS}: the rest", ""),
+        ("$x$", "the image, the bands joined", "(1, h, w, 3)", "pyramid.join(bands)",
+         r"$x = (b_0 + U\,(b_1 + \ldots))\, O$; $U$ enlarges", ""),
+        ("$O$", r"opponent colors, $O^{-1} = O^{\!\top}$", "(3, 3)", "pyramid.OPPONENT",
+         "brightness, red \u2212 blue, magenta \u2212 green", ""),
+        (r"$\partial L / \partial b_k$", "gradient of a band", "(1, h', w', 3)", "tape.gradient(x, bands, g)",
+         r"$U^{\!\top} \cdots U^{\!\top} g\, O^{\!\top}$: $k$ times $U^{\!\top}$", ""),
+        ("", "what moves, and the moves", "", f'method="{DEFAULTS["method"]}"',
+         f"Adam on bands; $x$ shifted by up to {engine.REACH} px", ""),
+        ("", "steps at scales, coarse to fine", "numbers", f'steps="{DEFAULTS["steps"]}"',
+         f"{STEPS}, ... from {engine.COARSEST} px, times 1.41", ""),
     ],
     "Optimizers|lesson 05 and appendix A2": [
-        (r"$\eta$", "learning rate, at step $t$", "number", "learning_rate=0.02",
-         r"$\eta_t = \eta\, \sqrt{1 - \beta_2^t} \, / \, (1 - \beta_1^t)$", ""),
+        (r"$\eta$", f"learning rate (VGG16: {VGG16['learning_rate']})", "number",
+         f"learning_rate={SLIM['learning_rate']}",
+         r"at step $t$: $\eta_t = \eta\, \sqrt{1 - \beta_2^t} \, / \, (1 - \beta_1^t)$", ""),
+        ("", "its factors for bands; for color", "(5,)", "BAND_RATES",
+         f"{', '.join(f'{rate:g}' for rate in optimize.BAND_RATES)}; color {float(optimize.COLOR_RATES[1]):g}", ""),
         ("$m$", "running mean of $g$", "(1, h, w, 3)", "m",
-         r"$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \quad \beta_1 = 0.9$", ""),
+         rf"$m \leftarrow \beta_1 m + (1 - \beta_1)\, g, \quad \beta_1 = {optimize.BETA_1}$", ""),
         ("$v$", "running mean of $g^2$", "(1, h, w, 3)", "v",
-         r"$v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2, \quad \beta_2 = 0.99$", ""),
-        ("$x$", "step of Adam, then clipping", "(1, h, w, 3)", "optimize.adam",
-         r"$x \leftarrow \mathrm{clip}\left(x - \eta_t\, \dfrac{m}{\sqrt{v} + \varepsilon},\ 0,\ 1\right)$", ""),
-        (r"$s,\ y$", "pairs that L-BFGS keeps", "(n)", "pairs",
-         r"$s = x_{new} - x, \ \ y = g_{new} - g, \ \ n = 3 h w$", ""),
-        (r"$\rho$", "factor of a pair, above 0", "number", "rho", r"$\rho = 1 \, / \, (s \cdot y)$", ""),
+         rf"$v \leftarrow \beta_2 v + (1 - \beta_2)\, g^2, \quad \beta_2 = {optimize.BETA_2}$", ""),
+        ("$x$", "step of Adam on pixels, clipped", "(1, h, w, 3)", "optimize.adam",
+         r"$x \leftarrow \mathrm{clip}\left(x - \eta_t\, m \, / \, (\sqrt{v} + \varepsilon),\ 0,\ 1\right)$", ""),
         ("$d$", "direction of a step of L-BFGS", "(n)", "optimize.lbfgs",
-         r"$d = -H g$, where $H y = s$ for the last pair", ""),
+         r"$d = -H g$; $H y = s$: moves of $g$ and $x$", ""),
     ],
 }  # fmt: skip
 
@@ -148,7 +169,7 @@ def notation_sheet():
     here = r"Here: positions in rows, channels in columns; $F$ is $(M, N)$ and $G = F^{\!\top\!} F$."
     there = r"In the paper: channels in rows; $F$ is $(N, M)$ and $G = F F^{\!\top}$, the same matrix."
     page.text(MARGIN + 2, 1.06, f"{here}\n{there}")
-    y = 1.38
+    y = 1.37
     for head, x in zip(("symbol", "meaning", "shape", "name in code", "equation"), columns):
         page.text(x, y, head, weight="bold", color=GRAY)
     page.text(WIDTH - MARGIN, y, "in the paper", ha="right", color=GRAY)
@@ -156,11 +177,11 @@ def notation_sheet():
     for section, rows in NOTATION.items():
         title, where = section.split("|")
         page.band(y + 0.03, title, where)
-        y += 0.24
+        y += 0.236
         for *cells, number in rows:
             equation, pure = cells[4], cells[4].count("$") == 2 and cells[4][0] + cells[4][-1] == "$$"
-            tall = {"dfrac": 0.37, "sum_": 0.36, "sum": 0.24, "overline": 0.27, "sqrt": 0.23, "": 0.19}
-            height = max(next(tall[name] for name in tall if name in equation), 0.135 * cells[3].count("\n") + 0.18)
+            tall = {"dfrac": 0.36, "sum_": 0.35, "sum": 0.24, "overline": 0.27, "sqrt": 0.22, "": 0.174}
+            height = max(next(tall[name] for name in tall if name in equation), 0.13 * cells[3].count("\n") + 0.176)
             middle = y + height / 2 - (0.03 if "sum_" in equation and "dfrac" not in equation else 0)
             for x, cell, how in zip(
                 columns,
@@ -171,43 +192,34 @@ def notation_sheet():
             page.text(WIDTH - MARGIN, middle, f"({number})" if number else "", ha="right", color=GRAY)
             y += height
             page.line(y)
-    vgg19_table(page, y + 0.03)
+    layers_table(page, y + 0.03)
     return page.figure
 
 
-def vgg19_table(page, y):
-    """Write the layers of VGG19 by block, with channels, side and positions for an image of 224 x 224 pixels."""
-    slim, vgg19 = network.load_network("slim"), network.build_vgg()
-    page.band(y, "VGG19, image of 224 x 224 pixels", "3 x 3 convolutions with ReLU, 2 x 2 max pooling after each block")
+def layers_table(page, y):
+    """Write the layers of the embedded networks by block, with what they hold for an image of 224 x 224 pixels."""
+    slim, vgg16 = network.load_network("slim"), network.load_network("vgg16")
+    page.band(y, "VGG16, image of 224 x 224 pixels", "3 x 3 with ReLU, then 2 x 2 max pooling; VGG19: a fourth in blocks 3 to 5")
     marks = dict.fromkeys(STYLE_LAYERS, "  S") | dict.fromkeys(CONTENT_LAYERS, "  C")
-    there, side, field, jump = [layer.name for layer in slim.layers], 224, 1, 1
-    heads = [
-        "S: style layer",
-        "C: content layer",
-        "*: not in slim",
-        "",
-        "channels N (slim)",
-        "side",
-        "positions M",
-        "first layer sees",
-    ]
+    side, field, jump = 224, 1, 1
+    heads = ["S: style layer", "C: content layer", "", "channels N (slim)", "side", "positions M", "first layer sees"]
     blocks = [heads]
     for block in range(1, 6):
-        layers = [layer for layer in vgg19.layers if layer.name.startswith(f"block{block}_conv")]
-        names = [each.name + marks.get(each.name, "" if each.name in there else "  *") for each in layers]
+        layers = [layer for layer in vgg16.layers if layer.name.startswith(f"block{block}_conv")]
+        names = [each.name + marks.get(each.name, "") for each in layers] + ["the files end here"] * (block == 5)
         N, n = layers[0].filters, slim.get_layer(layers[0].name).filters
         numbers = [f"{N} ({n})", f"{side}", f"{side**2:,}", f"{field + 2 * jump} pixels"]
-        blocks.append([*names, *[""] * (4 - len(names)), *numbers])
+        blocks.append([*names, *[""] * (3 - len(names)), *numbers])
         field, jump, side = field + 2 * jump * len(layers) + jump, 2 * jump, side // 2  # lesson 02, section 2
     for x, rows in zip(MARGIN + np.array([0, 1.2, 2.46, 3.72, 4.98, 6.24]), blocks):
         for k, cell in enumerate(rows):
-            page.text(x, y + 0.3 + 0.15 * k, cell, **(MONO if "conv" in cell else {}))
+            page.text(x, y + 0.29 + 0.142 * k, cell, **(MONO if "conv" in cell else {}))
 
 
 # title of the picture: symptom, cause, remedy, the remedy in code
 FAULTS = {
     "0 to 1": (
-        "Soft dots like a carpet, hardly anything of the photo.",
+        "Soft clouds of color, nothing of the photo. Both errors are near 0.",
         "The network was fed values in 0..1. It was trained on 0..255, BGR, minus a mean color; "
         "so every image looked nearly the same to it.",
         "Preprocess inside the model, where it cannot be forgotten.",
@@ -227,41 +239,42 @@ FAULTS = {
         "images.to_uint8(image)",
     ),
     "wrapped": (
-        "Specks in glaring colors, mostly in the lightest and darkest places.",
-        "Pixels left [0, 1], and whole numbers of 8 bits wrap around: 256 becomes 0.",
-        "Clip after each step of Adam (L-BFGS has bounds instead), and before saving.",
+        "Patches and specks in glaring colors, mostly in the lightest and darkest places.",
+        "Nothing kept pixels in [0, 1], and whole numbers of 8 bits wrap around: 256 becomes 0.",
+        "Clip before saving. On the way, clip pixels after a step of Adam, or pull bands back by a loss.",
         "tf.clip_by_value(image, 0, 1)",
     ),
     "tinted": (
-        "The photo, a little tinted. The style error stays high.",
-        "Style weight too small, such as one from another program. "
+        "The photo, tinted, no strokes. The style error stays high.",
+        "Style weight too small, here 0.01, such as one from another program. "
         "The same with far too few steps or too small a learning rate.",
         "Style weight up, by factors of 3.",
-        "style_weight=1.0",
+        f"style_weight={DEFAULTS['style_weight']}",
     ),
     "gone": (
         "Texture of the painting, no photo.",
         "Content weight 0 or too small; the start from noise leaves nothing of the photo.",
         "Content weight up, by factors of 3; start from the photo.",
-        'content_weight=0.05, init="content"',
+        f'content_weight={SLIM["content_weight"]}, init="{DEFAULTS["init"]}"',
     ),
     "one scale": (
-        "The photo with a fine grain, no large strokes.",
-        "One scale only: the deepest layer sees 156 pixels, whatever the size, so in a large picture forms stay small.",
-        "Several scales, from coarse to fine.",
-        "steps=(80, 60, 50, 40, 40)",
+        "Muted colors and a fine grain, no large strokes.",
+        "A large picture in one scale, pixel by pixel: a layer sees so many pixels, whatever the size, "
+        "so forms stay small.",
+        "Several scales, from coarse to fine, and bands in place of pixels.",
+        f'steps="{DEFAULTS["steps"]}", method="{DEFAULTS["method"]}"',
     ),
     "fog": (
         "Fog: soft colors, forms washed out.",
         "Total variation weight too large, here 60. (At 0, the reverse: specks and hard edges.)",
-        "Total variation weight down, to between 1 and 10.",
-        "total_variation_weight=2.0",
+        "Total variation weight down, to about 1.",
+        f"total_variation_weight={DEFAULTS['total_variation_weight']}",
     ),
     "jumps": (
         "Glaring noise. The curve of the loss jumps and stays high.",
-        "Learning rate too large: here Adam may move a pixel by half its range in each step.",
-        "Learning rate down. It is about the change of a pixel in one step.",
-        "learning_rate=0.02",
+        "Learning rate too large: here Adam may move a coarse band by half its range in each step.",
+        "Learning rate down. It is about the change of brightness in one step.",
+        f"learning_rate={SLIM['learning_rate']}",
     ),
     "blotches": (
         "Soft blotches in the colors of the painting, no strokes.",
@@ -276,34 +289,35 @@ SEARCH = [
     "Print shape, type, smallest and largest value\nof every image, before and after each function.",
     "Plot each loss. If the style error begins at 0, its\ntarget was taken from the photo.",
 ]
-FOOT = 'All pictures are really painted: slim, 144 pixels; "no photo" begins with noise, "fine grain" has 288 pixels.'
-SIZE, STEPS = 144, (30, 25, 25)
+FOOT = 'All pictures are really painted: slim, 144 pixels; "no photo" begins with noise, "fine grain" has 400 pixels.'
+SIZE = 144
 
 
 def pictures():
     """Paint one picture as it should be and ten with one thing broken: a dict, with photo and painting first."""
     photo = images.load(ROOT / "images/content/chelsea_cat.jpg")
     painting = images.load(ROOT / "images/style/village_street_auvers.jpg")
-    slim, unprepared = network.load_network("slim"), network.load_network("slim")
+    slim, unprepared, unbound = (network.load_network("slim") for _ in range(3))
 
-    def paint(painting=painting, network=slim, size=SIZE, steps=STEPS, **settings):
-        return stylize(photo, painting, network, size=size, steps=steps, **settings).image
+    def paint(painting=painting, network=slim, size=SIZE, **settings):
+        return stylize(photo, painting, network, size=size, **settings).image
 
     good = paint()
     thumbnail = images.resize(painting, images.fit(painting.shape, 24))
     with mock.patch.object(network, "preprocess", lambda image: image):
-        carpet = paint(network=unprepared)
-    unclipped = mock.patch.object(optimize, "_adam_step", optimize._adam_step.python_function)
-    with unclipped, mock.patch("tensorflow.clip_by_value", lambda x, low, high: x):
-        overflowing = np.rint(255 * paint()).astype(int)
+        clouds = paint(network=unprepared)
+    batches = []
+    with mock.patch.object(engine, "OUTSIDE", 0.0):  # the loss that pulls values back into [0, 1]
+        paint(network=unbound, callback=lambda progress: batches.append(progress.batch[0]))
+    overflowing = np.rint(255 * np.array(batches[-1])).astype(int)
     broken = {
-        "0 to 1": carpet,
+        "0 to 1": clouds,
         "BGR": good[..., ::-1],
         "white": np.clip(255 * good, 0, 1),  # what a plot does with floats
         "wrapped": np.float32(overflowing % 256 / 255),  # what 8 bits keep
         "tinted": paint(style_weight=0.01),
         "gone": paint(content_weight=0, init="noise"),
-        "one scale": paint(size=288, steps=(40,)),
+        "one scale": paint(size=400, steps=40, method="adam"),
         "fog": paint(total_variation_weight=60),
         "jumps": paint(learning_rate=0.5),
         "blotches": paint(painting=images.resize(thumbnail, painting.shape[:2])),

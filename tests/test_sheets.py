@@ -15,8 +15,8 @@ from conftest import ROOT
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.mathtext import MathTextParser
 
-from stlib import color, images, losses, network, optimize
-from stlib.stylize import stylize
+from stlib import color, images, losses, network, optimize, pyramid
+from stlib.stylize import RECIPES, stylize
 
 ROWS = [row for rows in make_sheets.NOTATION.values() for row in rows]
 
@@ -63,8 +63,8 @@ def test_nothing_overlaps_or_is_cut_off(figure):
 def test_words(figure):
     words = " ".join(" ".join(text.get_text() for text in figure.texts).split())
     expected = {
-        "Notation sheet": ["The paper's $F$ is the transpose of ours", "Gram matrix", "block5_conv1", "L-BFGS", "Adam"],
-        "Debugging card": ["symptom", "cause", "remedy", "learning_rate=0.02", "wrap around"],
+        "Notation sheet": ["The paper's $F$ is the transpose of ours", "Gram matrix", "block5_conv1", "L-BFGS", "Adam", "bands"],
+        "Debugging card": ["symptom", "cause", "remedy", "learning_rate=", "wrap around"],
     }[figure.texts[0].get_text()]
     for word in expected:
         assert word in words, word
@@ -94,6 +94,19 @@ def calls(code):
     return set(names_in(ast.parse(code)))
 
 
+def test_settings_are_those_of_the_networks():
+    """What suits a network, beside the symbols of weights and rate; slim's is in the cells of code."""
+    equations = " ".join(f"{row[1]} {row[4]}" for row in ROWS)
+    vgg16 = RECIPES["vgg16"]
+    assert f"\\alpha = {vgg16['content_weight']}$" in equations and f"(VGG16: {vgg16['learning_rate']})" in equations
+    (found,) = re.findall(r"layers ([\d., ]+)", equations)
+    assert [float(weight) for weight in found.split(",")] == list(vgg16["style_layers"].values())
+    assert len(set(RECIPES["slim"]["style_layers"].values())) == 1, "the sheet tells slim's style layers apart nowhere"
+    (found,) = re.findall(r"([\d., ]+); color 0\.5", equations)
+    assert [float(rate) for rate in found.split(",")] == list(optimize.BAND_RATES)
+    assert np.allclose(optimize.COLOR_RATES, [1, 0.5, 0.5])
+
+
 def test_names_exist():
     """Each name in code is used in stlib; a few belong to the lessons only."""
     module, lessons = set(), set()
@@ -104,23 +117,25 @@ def test_names_exist():
             if cell.cell_type == "code":
                 lessons |= set(names_in(ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M))))
     sheet = set().union(*(calls(row[3]) for row in ROWS))
-    assert sheet - module == {"Z", "alpha", "beta", "dF", "errors", "pairs", "rho"} <= lessons
+    assert sheet - module == {"Z", "alpha", "beta", "dF", "errors", "g"} <= lessons
     card = set().union(*(calls(fault[3]) for fault in make_sheets.FAULTS.values()))
     assert card <= module | lessons
 
 
 def test_defaults_are_those_of_stylize():
+    """Where the default is None, stylize takes slim's."""
     defaults = {name: parameter.default for name, parameter in inspect.signature(stylize).parameters.items()}
-    shown = "\n".join(
-        [row[3] for row in ROWS] + [fault[3].replace(", init", "\ninit") for fault in make_sheets.FAULTS.values()]
-    )
-    found = re.findall(r"^(\w+)=(.+)$", shown, re.M)
+    defaults |= {name: value for name, value in RECIPES["slim"].items() if defaults[name] is None}
+    shown = "\n".join([row[3] for row in ROWS] + [fault[3] for fault in make_sheets.FAULTS.values()])
+    found = re.findall(r"^(\w+)=(.+)$", shown.replace(", ", "\n"), re.M)
     assert {name for name, _ in found} >= {
         "content_weight",
         "style_weight",
         "total_variation_weight",
         "learning_rate",
         "steps",
+        "method",
+        "init",
     }
     for name, value in found:
         assert ast.literal_eval(value) == defaults[name], name
@@ -139,15 +154,17 @@ def arrays(rng):
     with tf.GradientTape() as tape:
         tape.watch(x)
         loss = tf.reduce_sum(x**2)
-    image, target, errors, dF, G = x[0].numpy(), x + 1, [1.0, 2.0], F - P, F.T @ F
-    return vars(losses) | locals() | dict(preprocess=network.preprocess)
+    image, errors, dF, G = x[0].numpy(), [1.0, 2.0], F - P, F.T @ F
+    return vars(losses) | vars(optimize) | locals() | dict(preprocess=network.preprocess)
 
 
 def test_shapes(rng):
     """Evaluate each cell of code that is an expression, and compare the shape with the one beside it."""
     values, checked = arrays(rng), 0
     for _, _, shape, code, *_ in ROWS:
-        if shape in ("(n)", "numbers") or code in ("m", "v", "rho", "optimize.adam") or "=" in code:
+        if shape in ("(n)", "numbers") or code in ("m", "v", "optimize.adam") or "=" in code or "'" in shape:
+            continue
+        if code == "pyramid.join(bands)":  # with the other bands in a test of its own
             continue
         value = eval(code, dict(values))
         assert np.shape(value) == (() if shape == "number" else eval(shape, dict(values))), code
@@ -158,14 +175,14 @@ def test_shapes(rng):
 def test_equations(rng):
     """What stands beside an equation in code has its value; gradients are those of the tape."""
     values = arrays(rng)
-    F, P, G, A, M, N, x, target = (values[name] for name in ("F", "P", "G", "A", "M", "N", "x", "target"))
+    F, P, G, A, M, N = (values[name] for name in ("F", "P", "G", "A", "M", "N"))
     right = {
         "gram_matrix(F)": (np.einsum("ki,kj->ij", F, F), "3"),
         "content_loss(F, P)": (np.sum((F - P) ** 2) / 2, "1"),
         "style_loss(F, A)": (np.sum((G - A) ** 2) / (4 * N**2 * M**2), "4"),
-        "relative_error(x, target)": (np.sum((x - target) ** 2) / np.sum(target**2), ""),
         "relative_error(F, P)": (np.sum((F - P) ** 2) / np.sum(P**2), ""),
         "gram_per_position(F)": (G / M, ""),
+        "split_statistics(F)": (np.vstack([np.cov(F.T, bias=True), np.linalg.norm(F.mean(0)) * F.mean(0)]), ""),
         "relative_error(G / M, A)": (np.sum((G / M - A) ** 2) / np.sum(A**2), ""),
     }
     for name, loss, target, number in (
@@ -181,20 +198,41 @@ def test_equations(rng):
         assert np.allclose(eval(code, dict(values)), value) and numbers[code] == number, code
 
 
-def test_vgg19_table():
+def test_bands(rng):
+    """Shapes, the sum, and the gradient of a band: that of the image, handed down k times by what enlarging transposes."""
+    rows = {row[3]: row for row in ROWS}
+    bands = pyramid.split(tf.constant(rng.uniform(size=(1, 20, 28, 3)), tf.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(bands)
+        x = pyramid.join(bands)
+    g, k, h, w = tf.constant(rng.normal(size=x.shape), tf.float32), 1, 20, 28
+    gradients, down = eval("tape.gradient(x, bands, g)"), tf.matmul(g, pyramid.OPPONENT, transpose_b=True)
+    total = bands[4]
+    for band in bands[3::-1]:
+        total = band + pyramid.enlarge(total, band)
+    assert np.allclose(x, total @ pyramid.OPPONENT, atol=1e-5)
+    assert np.allclose(pyramid.OPPONENT @ tf.transpose(pyramid.OPPONENT), np.eye(3), atol=1e-6)
+    for finer, coarser, gradient in zip(bands, [*bands[1:], None], gradients):
+        assert np.allclose(gradient, down, atol=1e-5)
+        if coarser is not None:
+            with tf.GradientTape() as tape:
+                tape.watch(coarser)
+                enlarged = pyramid.enlarge(coarser, finer)
+            down = tape.gradient(enlarged, coarser, down)
+    shapes = {"pyramid.split(x)[k]": (10, 14), "pyramid.join(bands)": (h, w), "tape.gradient(x, bands, g)": (10, 14)}
+    for code, (height, width) in shapes.items():
+        value = gradients[k] if code.startswith("tape") else eval(code)
+        assert value.shape == eval(rows[code][2].replace("h'", "height").replace("w'", "width")), code
+
+
+def test_layers_table():
     texts = [text.get_text() for text in make_sheets.notation_sheet().texts]
-    for cell in (
-        "block4_conv2  C",
-        "block5_conv1  S",
-        "block5_conv2  *",
-        "64 (16)",
-        "512 (128)",
-        "14",
-        "3,136",
-        "156 pixels",
-    ):
+    slim = network.load_network("slim")
+    channels = [f"{N} ({slim.get_layer(f'block{k}_conv1').filters})" for k, N in enumerate(network.WIDTHS, start=1)]
+    for cell in ("block4_conv2  C", "block5_conv1  S", "block4_conv3", *channels, "14", "3,136", "132 pixels"):
         assert cell in texts, cell
-    assert "block5_conv1  *" not in texts and sum(text.endswith("  S") for text in texts) == 5
+    assert "block4_conv4" not in texts and "block5_conv2" not in texts  # VGG19's, and beyond the embedded files
+    assert sum(text.endswith("  S") for text in texts) == 5
 
 
 def test_each_fault_looks_different(pictures):
