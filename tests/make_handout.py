@@ -143,7 +143,7 @@ def run(command):
 
 
 INSTALL = "-m pip install --no-index --find-links wheels stlib"
-NETWORK = """The second line downloads about 430 MB (on Linux; most of it is TensorFlow). After it no network is
+NETWORK = """The second line downloads about 440 MB (on Linux; most of it is TensorFlow). After it no network is
 needed. If you have another of these versions, put its number in place of 3.12."""
 OFFLINE = """This needs no network: the folder <code>wheels</code> ({total} MB) holds all packages for Python
 {version} on</p>
