@@ -15,7 +15,7 @@ STACKS = {
     "two 3x3 convolutions": [(3, 1), (3, 1)],
     "a 2x2 pooling between two convolutions": [(3, 1), (2, 2), (3, 1)],
     "a 7x7 convolution with stride 2, then a 3x3 one": [(7, 2), (3, 1)],
-    "VGG19 up to block4_conv2": [*[(3, 1), (3, 1), (2, 2)] * 2, *[(3, 1)] * 4, (2, 2), (3, 1), (3, 1)],
+    "VGG16 up to block4_conv2": [*[(3, 1), (3, 1), (2, 2)] * 2, *[(3, 1)] * 3, (2, 2), (3, 1), (3, 1)],
 }
 
 
