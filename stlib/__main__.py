@@ -77,7 +77,7 @@ def parser():
         "--steps", type=_steps, help=f"how long: {', '.join(EFFORTS)}, or N,N,... at each scale (%(default)s)"
     )
     parser.add_argument("--network", help="vgg16, slim (six times as fast), vgg19 (80 MB, once), or a path (vgg16)")
-    parser.add_argument("--content-weight", type=float, help="more: closer to the photo (0.06; slim: 0.02)")
+    parser.add_argument("--content-weight", type=float, help="more: closer to the photo (0.06; slim: 0.03)")
     parser.add_argument("--style-weight", type=float, help="more: closer to the painting (%(default)s)")
     parser.add_argument("--init", help="where to start: content, style or noise (%(default)s)")
     parser.add_argument("--keep-colors", action="store_true", help="transfer luminance only, keep the photo's colors")

@@ -83,7 +83,7 @@ def test_result_shape_history_settings(network, lake, starry):
     assert set(result.history) == {"content", "style", "total_variation", "total", "scale"}
     assert list(result.history["scale"]) == [1, 1, 1, 2, 2]
     assert result.history["content"][0] < 1e-10  # it starts from the content image, moved alike
-    parts = result.history["style"] + 0.02 * result.history["content"] + 0.7 * result.history["total_variation"]
+    parts = result.history["style"] + 0.03 * result.history["content"] + 0.7 * result.history["total_variation"]
     np.testing.assert_allclose(result.history["total"], parts, rtol=1e-5)
     again = stylize(lake, starry, network, **result.settings)
     np.testing.assert_array_equal(again.image, result.image)
@@ -97,7 +97,7 @@ def test_what_suits_the_network_can_be_replaced(network, lake, starry):
     assert mine.settings["style_layers"] == by_name
     assert (mine.settings["content_weight"], mine.settings["learning_rate"]) == (0.5, 0.01)
     names = stylize(lake, starry, network, style_layers=STYLE_LAYERS, **FAST)
-    np.testing.assert_array_equal(names.image, stylize(lake, starry, network, **FAST).image)  # slim: equal weights
+    assert names.settings["style_layers"] == dict.fromkeys(STYLE_LAYERS, 1.0)
     one = stylize(
         lake, starry, network, style_layers={layer: 7 * (layer == STYLE_LAYERS[1]) for layer in STYLE_LAYERS}, **FAST
     )

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from stlib.images import one_line, whole_file
 
 EMBEDDED = {  # SHA-256 of the networks that come with the course
-    "slim": "8c8cc83aba2f5626aa2847e65e8f6a3f4896d1e5fb36849243261424f032df51",
+    "slim": "45bea51212866d8417d8d98477975a9a8d3ec9ec4a9766bd4ccec051f0283ed4",
     "vgg16": "d59ea6ddc78138a91a030b224e9f34c46cd7ab7c7c8cfdd567808dfea3c56410",
 }
 PAINTERS = {  # SHA-256; starry_night_flickers was trained without the noise term, for comparison
