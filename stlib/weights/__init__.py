@@ -24,8 +24,8 @@ EMBEDDED = {  # SHA-256 of the networks that come with the course
 }
 PAINTERS = {  # SHA-256; starry_night_flickers was trained without the noise term, for comparison
     "starry_night": "7d5795fdc8523a27ca6dd7067be2bd59a3040fd35836aa9572aaeac0101e6026",
-    "great_wave": "7c476f28aeb7a7c45bdc8213bdb1720209d18a05e0ad2060241ef15fee0293f2",
-    "village_street_auvers": "68360ec2b433206dcb795694a079dddd7261c23ba90e0ba85b42723c6a6bb2bc",
+    "great_wave": "591248001d45a52ba798bc00f2882cc336ce7df1c9644a7cc1735c69dfbc936a",
+    "village_street_auvers": "d66b3131e924e4a22cf07e5b4c5287af307173abcedd91396c6ae7566403eb6d",
     "starry_night_flickers": "24d8ef8123ff3954f9248fa1a58ceec924754ce36fc03c060ec23d48db1f0eba",
 }
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
