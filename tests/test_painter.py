@@ -6,6 +6,7 @@ from benchmarks.bench_painter import errors
 from conftest import ROOT
 
 from stlib import images, weights
+from stlib.network import load_network
 from stlib.painter import build_painter, load_painter, paint
 from stlib.weights.train_painter import write
 
@@ -102,17 +103,17 @@ def test_wrong_files_are_refused(tmp_path, random_painter):
         load_painter(tmp_path / "nowhere.npz")
 
 
-BOUNDS = {  # of content error and style error on the lake at 256 px
-    "starry_night": (0.65, 0.08),  # measured: 0.543, 0.062
-    "great_wave": (0.6, 0.12),  # measured: 0.479, 0.095
-    "village_street_auvers": (0.8, 0.12),  # measured: 0.682, 0.092
+BOUNDS = {  # of content error and style error as VGG16 sees them on the lake at 256 px
+    "starry_night": (0.95, 0.28),  # measured: 0.827, 0.258; 0.288 before VGG16 taught it
+    "great_wave": (0.95, 0.35),  # measured: 0.823, 0.299; 0.507 before
+    "village_street_auvers": (1.2, 0.39),  # measured: 1.046, 0.339; 0.456 before
 }
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_embedded_painters_paint_their_style_and_keep_the_photo(name, network):
-    photo = images.load(ROOT / "images/content/lake_sherburne.jpg", 256)
+def test_embedded_painters_paint_their_style_and_keep_the_photo(name):
+    photo, judge = images.load(ROOT / "images/content/lake_sherburne.jpg", 256), load_network("vgg16")
     style = images.load(ROOT / f"images/style/{name}.jpg", 256)
-    content_error, style_error = errors(paint(photo, load_painter(name)), photo, style, network)
+    content_error, style_error = errors(paint(photo, load_painter(name)), photo, style, judge)
     assert content_error < BOUNDS[name][0] and style_error < BOUNDS[name][1]
-    assert errors(photo, photo, style, network)[1] > 3 * style_error  # measured: at least 3.8 times
+    assert errors(photo, photo, style, judge)[1] > 2 * style_error  # measured: at least 2.3 times
