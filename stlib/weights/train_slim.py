@@ -1,10 +1,12 @@
-"""Distill a network into the slim architecture: how vgg19_slim.npz was made, for other teachers and other pictures.
+"""Distill a network into a narrow one: how the embedded slim network was made from the embedded VGG16.
 
-    python -m stlib.weights.train_slim --images FOLDER --teacher vgg19 --out FILE.npz
+    python -m stlib.weights.train_slim --images FOLDER --out FILE.npz
 
-A student learns to compute features from which 1x1 convolutions predict the teacher's (Romero et al., *FitNets: Hints
-for thin deep nets*, 2015). MODEL_CARD.md says what the shipped file is; notebook A3 explains each step.
-A batch is float32 (B, h, w, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144, 3).
+The student starts as the teacher pruned. It learns to compute features from which 1x1 convolutions predict the
+teacher's, layer by layer (Romero et al., *FitNets: Hints for thin deep nets*, 2015), also in pictures that are changed
+to mislead it (Madry et al., *Towards deep learning models resistant to adversarial attacks*, 2018) and in pictures that
+it painted itself. MODEL_CARD.md says what the shipped file is; notebook A3 explains each step.
+A batch is float32 (B, h, w, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144, 3); the other letters are prune's.
 """
 
 import argparse
@@ -16,117 +18,84 @@ import numpy as np
 import tensorflow as tf
 
 from stlib import images
-from stlib.network import build_slim, feature_extractor, load_vgg19, preprocess
+from stlib.network import build_network, feature_extractor, load_network, preprocess
+from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, stylize
+from stlib.weights.prune import arrays_of, compute, pooled, prune, scale
 from stlib.weights.training import SIDE, Training, in_one_sentence, read_pictures
 
-WIDTHS = (16, 32, 64, 128, 128)  # channels of the five blocks: a quarter of VGG19's
-LAST = ("block1_conv2", "block2_conv2", "block3_conv4", "block4_conv4", "block5_conv1")  # of each block
-CROP, BATCH = 128, 16  # pixels of a training crop; crops in a step
-CLIP = 25  # squared errors of standardized channels are cut here, so that rare outliers do not rule
-STATISTICS = 64  # pictures from which the teacher's means and deviations are taken
+WIDTHS = (16, 64, 112, 160, 176)  # channels of the five blocks; VGG16: 64, 128, 256, 512, 512
+HINT = 0.25  # weight of the error in layers that painting does not read; in those that it reads 1
+STEPS, CROP, BATCH = 2_500, 112, 8  # steps; pixels of a training crop; crops in a step
+RATE, WARM_UP = 1e-3, 150  # Adam's learning rate; steps in which it rises; in the second half it falls to 0
+MOVED = 4 / 255  # how far a misleading picture is from the true one, in each value of each pixel, at most
+LEVELS = 64  # gray levels: the unit of the student's input while training
+STATISTICS = 64  # pictures from which the start is computed
+PAINTED, PAINTED_AT, PAINTING_STEPS = 64, 0.336, 30  # how many pictures the student paints; when, of all steps
 
 
-def batch_at(pictures, step, seed=0):
-    """The batch of one step, (16, 128, 128, 3): random crops, flips, gains and offsets; the same for the same seed."""
+def batch_at(pictures, step, seed=0, painted=None):
+    """The batch of one step, (8, 112, 112, 3): random crops, flips, gains and offsets; the same for the same seed.
+
+    painted: pictures from which the last quarter of the crops is taken.
+    """
     rng = np.random.default_rng((seed, step))
     batch = np.empty((BATCH, CROP, CROP, 3), np.float32)
     for k, n in enumerate(rng.integers(len(pictures), size=BATCH)):
+        picture = pictures[n] if painted is None or k < BATCH * 3 // 4 else painted[n % len(painted)]
         top, left = rng.integers(SIDE - CROP + 1, size=2)
-        crop = pictures[n, top : top + CROP, left : left + CROP]
+        crop = picture[top : top + CROP, left : left + CROP]
         batch[k] = crop[:, ::-1] if rng.integers(2) else crop
     gains = rng.uniform(0.85, 1.15, (BATCH, 1, 1, 3)) * rng.uniform(0.8, 1.2, (BATCH, 1, 1, 1))
     offsets = rng.uniform(-20, 20, (BATCH, 1, 1, 1))
     return np.clip((batch * gains + offsets) / 255, 0, 1, dtype=np.float32)
 
 
-def load_teacher(name):
-    """Load a teacher: a model from a batch to {(layer of the student, layer of the teacher): activations}.
+def mislead(batch, gradient, noise):
+    """Move each value by up to 4 gray levels up its gradient, from a random start: noise in [-1, 1]."""
+    return tf.clip_by_value(batch + MOVED * tf.clip_by_value(noise + 1.25 * tf.sign(gradient), -1, 1), 0, 1)
 
-    name: "vgg19" (ImageNet, downloaded once), "slim", the path of a VGG19 file (.h5), or of a Tiny Darknet (.npz).
-    Raises ValueError or OSError in one sentence.
+
+def sparse(F, layer):
+    """The positions at which a layer's error is taken: in blocks 1 and 2, which have many, every third each way."""
+    return F[:, ::3, ::3] if layer < "block3" else F
+
+
+def standardize(arrays, predictors, batch):
+    """The same network and predictors with weights that are easy to learn; four dicts of lists by layer.
+
+    The input is in units of 64 gray levels and each channel in units of its deviation on `batch`, so that all weights
+    are of one order. A convolution gets its input without its mean, and a predictor too: ReLU's outputs are positive,
+    and a mean that all have in common makes a slow valley of the loss (LeCun et al., *Efficient BackProp*, 1998).
+    Returns kernels and biases, predictors, the means of inputs, and the means of F.
     """
-    if Path(name).suffix == ".npz":
-        return _load_darknet(Path(name))
-    network = load_vgg19("imagenet" if name == "vgg19" else name)
-    features = feature_extractor(network, LAST)
-    return lambda batch: {(layer, layer): F for layer, F in features(batch).items()}
-
-
-def _load_darknet(path):
-    """Tiny Darknet: convolution, normalization, leaky ReLU; pooled after convolutions 1, 2, 6 and 10."""
-    targets = dict(zip((1, 2, 4, 6, 8, 10, 12, 14), np.repeat(LAST, (1, 1, 2, 2, 2))))  # the same stride in both
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        x = image = keras.Input((None, None, 3))
-        outputs = {}
-        for k in range(1, 15):
-            kernel, *norm = (arrays[f"conv{k}/{name}"] for name in ("kernel", "gamma", "beta", "mean", "variance"))
-            convolution = keras.layers.Conv2D(kernel.shape[-1], kernel.shape[0], padding="same", use_bias=False)
-            x, normalization = convolution(x), keras.layers.BatchNormalization(epsilon=1e-3)
-            x = keras.layers.LeakyReLU(0.1)(normalization(x))
-            convolution.set_weights([kernel])
-            normalization.set_weights(norm)
-            if k in targets:
-                outputs[f"{targets[k]} conv{k}"] = x
-            if k in (1, 2, 6, 10):
-                x = keras.layers.MaxPooling2D(2, padding="same")(x)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"There is no file {path}: give vgg19, slim or the path of a teacher.") from None
-    except Exception as error:  # a broken or foreign file makes NumPy and Keras raise almost any type
-        raise ValueError(f"{path} is not a Tiny Darknet archive ({images.one_line(error)}).") from error
-    network = keras.Model(image, outputs)
-    network.trainable = False
-    return lambda batch: {tuple(pair.split()): F for pair, F in network(batch, training=False).items()}
-
-
-def build_student(widths=WIDTHS):
-    """VGG19's layout with batch normalization after each convolution: a preprocessed batch to {layer: F}."""
-    x = image = keras.Input((None, None, 3))
-    outputs = {}
-    for block, (width, convolutions) in enumerate(zip(widths, (2, 2, 4, 4, 1)), start=1):
-        for k in range(1, convolutions + 1):
-            name = f"block{block}_conv{k}"
-            x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=name)(x)
-            x = keras.layers.BatchNormalization(momentum=0.98, epsilon=1e-3, name=f"{name}_norm")(x)
-            outputs[name] = x = keras.layers.ReLU()(x)
-        x = keras.layers.MaxPooling2D(2)(x)
-    return keras.Model(image, {name: outputs[name] for name in LAST})
-
-
-def fold(student):
-    """Put each normalization into the convolution before it: {layer: [kernel, bias]} that compute the same.
-
-    gamma (k * x - mean) / sqrt(variance + epsilon) + beta is a convolution with k' = k gamma / sqrt(...) and a bias.
-    """
-    arrays = {}
-    for layer in student.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            norm = student.get_layer(f"{layer.name}_norm")
-            gamma, beta, mean, variance = norm.get_weights()
-            factor = gamma / np.sqrt(variance + norm.epsilon)
-            arrays[layer.name] = [layer.get_weights()[0] * factor, beta - mean * factor]
-    return arrays
+    student, standard, means, centers = {}, {}, {}, {}
+    x, unit = preprocess(batch), np.full(3, LEVELS)
+    for layer, (kernel, bias) in arrays.items():
+        R, c = predictors[layer]
+        mean = np.mean(pooled(x, layer), (0, 1, 2))
+        x = compute(x, {layer: (kernel, bias)})[layer]
+        center, deviation = np.mean(x, (0, 1, 2)), np.maximum(np.std(x, (0, 1, 2)), 1e-3)
+        bias = bias + np.einsum("hwio,i->o", kernel, mean)
+        student[layer] = [kernel * unit[:, None] / deviation, bias / deviation]
+        standard[layer] = [R * deviation[:, None], c + center @ R]
+        means[layer], centers[layer] = [mean / unit], [center / deviation]
+        unit = deviation
+    return student, standard, means, centers
 
 
 def rescale(arrays, batch):
-    """Rescale filters so that each has mean activation 1 on `batch` (Gatys et al. 2016, section 2: normalized network).
+    """Scale filters so that each has mean activation 1 on `batch` (Gatys et al. 2016, section 2: normalized network).
 
-    ReLU and max pooling commute with positive factors: channel i becomes F_i / mean F_i, and the next layer's kernel
-    takes the factor back. Returns the new arrays and the means, {layer: (N,)}. A dead filter keeps its factor 1.
+    Returns the new arrays and the means before, {layer: (N,)}. A dead filter keeps its factor 1.
     """
-    features = feature_extractor(build_slim(arrays), list(arrays))(batch)
+    features = feature_extractor(build_network(arrays), list(arrays))(batch)
     means = {layer: F.numpy().mean(axis=(0, 1, 2)) for layer, F in features.items()}
     means = {layer: np.where(mean > 0, mean, 1) for layer, mean in means.items()}
-    rescaled, before = {}, np.ones(3, np.float32)
-    for layer, (kernel, bias) in arrays.items():
-        rescaled[layer] = [kernel * before[:, None] / means[layer], bias / means[layer]]
-        before = means[layer]
-    return rescaled, means
+    return scale(arrays, {layer: 1 / mean for layer, mean in means.items()}), means
 
 
 def write(path, arrays):
-    """Write {layer: [kernel, bias]} as `load_vgg19` reads it: kernels as float16, no pickles, whole or not at all."""
+    """Write arrays as `load_network` reads them: kernels as float16, no pickles, whole or not at all."""
     with images.whole_file(path) as part, part.open("wb") as file:
         kernels = {f"{layer}/kernel": np.float16(kernel) for layer, (kernel, _) in arrays.items()}
         biases = {f"{layer}/bias": np.float32(bias) for layer, (_, bias) in arrays.items()}
@@ -134,77 +103,121 @@ def write(path, arrays):
 
 
 class Distillation(Training):
-    """A student in training: `student`, `teacher`, and a 1x1 convolution for each pair of their layers."""
+    """A student in training: arrays of the `teacher`, variables of the `student` and of its `predictors`."""
 
-    def __init__(self, teacher, pictures, widths=WIDTHS, steps=12_000, seed=0):
-        """teacher: from `load_teacher`; pictures: uint8 (n, 144, 144, 3); steps: how many the whole training has."""
+    def __init__(self, teacher, pictures, widths=WIDTHS, steps=STEPS, seed=0, painted=PAINTED):
+        """teacher: a network; pictures: uint8 (n, 144, 144, 3); steps: of the whole training; painted: pictures."""
         super().__init__(pictures, steps, seed)
-        keras.utils.set_random_seed(seed)
-        self.teacher = teacher
-        self.student = build_student(widths)
-        sample = np.random.default_rng(seed).permutation(pictures)[:STATISTICS] / np.float32(255)
-        targets = teacher(sample)
-        self.statistics = {pair: tf.nn.moments(F, (0, 1, 2)) for pair, F in targets.items()}  # mean, variance
-        self.predictors = {pair: keras.layers.Conv2D(F.shape[-1], 1) for pair, F in targets.items()}
-        for (layer, _), predictor in self.predictors.items():
-            predictor.build(self.student.output[layer].shape)
-        warm_up = min(300, steps // 4)
-        self.optimizer = keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(
-                1e-4, steps - warm_up, 0.01, warmup_target=3e-3, warmup_steps=warm_up
-            )
+        self.teacher = arrays_of(teacher)
+        sample = np.random.default_rng(seed).permutation(pictures)[:STATISTICS, 8:-8, 8:-8] / np.float32(255)
+        arrays, predictors, self.factors = prune(self.teacher, sample, widths)
+        parts = standardize(arrays, predictors, sample)
+        self.student, self.predictors, self.means, self.centers = (
+            {layer: [keras.Variable(np.float32(value)) for value in values] for layer, values in part.items()}
+            for part in parts
         )
-        models = [self.student, *self.predictors.values()]
-        self.weights = [weight for model in models for weight in model.trainable_weights]
+        self.painted = keras.Variable(np.zeros((painted, SIDE, SIDE, 3), np.uint8), dtype="uint8", trainable=False)
+        self.paint_at = round(PAINTED_AT * steps) if painted else steps
+        self.optimizer = keras.optimizers.Adam(RATE)
+        self.weights = [w for each in (self.student, self.predictors) for values in each.values() for w in values]
         self.optimizer.build(self.weights)
-        self.state = [*self.student.variables, *self.weights, *self.optimizer.variables]
+        fixed = [each for part in (self.means, self.centers) for [each] in part.values()]
+        self.state = [*self.weights, *self.optimizer.variables, *fixed, self.painted]
         self._compiled = tf.function(self._train_step)
 
-    def errors(self, batch, training=False):
-        """For each pair the part of the teacher's variance that is not predicted, squared errors clipped."""
-        features, targets = self.student(preprocess(batch), training=training), self.teacher(batch)
-        errors = {}
-        for pair, F in targets.items():
-            mean, variance = self.statistics[pair]
-            error = self.predictors[pair](features[pair[0]]) - (F - mean) / tf.sqrt(variance + 1e-6)
-            errors[pair] = tf.reduce_mean(tf.minimum(tf.square(error), CLIP))
+    def arrays(self):
+        """The student as it is saved: without the means, each channel in the units of `units`."""
+        arrays = {}
+        for layer, (kernel, bias) in self.student.items():
+            kernel, [mean] = kernel.numpy(), self.means[layer]
+            arrays[layer] = [kernel, bias.numpy() - np.einsum("hwio,i->o", kernel, mean.numpy())]
+        arrays["block1_conv1"][0] /= LEVELS
+        return scale(arrays, self.units())
+
+    def units(self):
+        """By what each channel is multiplied: the length of the step in the teacher's features that it stands for.
+
+        With T = F R + c, a channel's row of R. So a relative error of the student's Gram matrix weighs its channels
+        nearly as the teacher's does.
+        """
+        return {
+            layer: np.linalg.norm(R.numpy() / self.factors[layer], axis=1) for layer, (R, _) in self.predictors.items()
+        }
+
+    def targets(self, batch):
+        """What is to be predicted, {layer: (B, h', w', N)}."""
+        features = compute(preprocess(batch), self.teacher)
+        return {layer: sparse(T, layer) * self.factors[layer] for layer, T in features.items()}
+
+    def errors(self, batch, targets):
+        """The mean squared error of each layer's prediction, {layer: scalar}."""
+        F, errors = compute(preprocess(batch) / LEVELS, self.student, {k: mean for k, [mean] in self.means.items()}), {}
+        for layer, (R, c) in self.predictors.items():
+            prediction = tf.matmul(sparse(F[layer], layer) - self.centers[layer][0], R) + c
+            errors[layer] = tf.reduce_mean(tf.square(prediction - targets[layer]))
         return errors
 
-    def _train_step(self, batch):
+    def _update(self, batch, targets):
+        """One update by Adam; returns the errors before it and the gradient with respect to the batch."""
         with tf.GradientTape() as tape:
-            errors = self.errors(batch, training=True)
-            loss = tf.add_n(list(errors.values())) / len(errors)
-        self.optimizer.apply(tape.gradient(loss, self.weights), self.weights)
-        return errors
+            tape.watch(batch)
+            errors = self.errors(batch, targets)
+            read = (*CONTENT_LAYERS, *STYLE_LAYERS)
+            loss = tf.add_n([error * (1 if layer in read else HINT) for layer, error in errors.items()])
+        *gradients, gradient = tape.gradient(loss, [*self.weights, batch])
+        self.optimizer.apply(gradients, self.weights)
+        return errors, gradient
+
+    def _train_step(self, batch, noise):
+        targets = self.targets(batch)  # the dearest part, so it serves two updates
+        errors, gradient = self._update(batch, targets)
+        misled, _ = self._update(mislead(batch, gradient, noise), targets)
+        return errors, misled
 
     def train_step(self):
-        """One step of Adam on the next batch; returns the errors before it, a dict of floats."""
-        errors = self._compiled(tf.constant(batch_at(self.pictures, self.step, self.seed)))
+        """Two updates, with the next batch and with one made of it to mislead the student; returns all errors."""
+        if self.step == self.paint_at:
+            self.painted.assign(self.paint())
+        painted = self.painted.numpy() if self.step >= self.paint_at else None
+        batch = batch_at(self.pictures, self.step, self.seed, painted)
+        noise = np.random.default_rng((self.seed, self.step, 1)).uniform(-1, 1, batch.shape)
+        self.optimizer.learning_rate = RATE * min(1, (self.step + 1) / WARM_UP, 2 * (1 - self.step / self.steps))
+        errors, misled = self._compiled(tf.constant(batch), tf.constant(noise, tf.float32))
         self.step += 1
-        return {pair: float(error) for pair, error in errors.items()}
+        errors |= {f"{layer}, misled": error for layer, error in misled.items()}
+        return {name: float(error) for name, error in errors.items()}
+
+    def paint(self):
+        """Pictures painted with the student as it is, uint8 (n, 144, 144, 3): they show what it gets wrong."""
+        network, random = build_network(self.arrays()), np.random.default_rng((self.seed, self.step, 2))
+        pairs = self.pictures[random.integers(len(self.pictures), size=(self.painted.shape[0], 2))] / np.float32(255)
+        painted = [stylize(*pair, network, size=SIDE, steps=PAINTING_STEPS).image for pair in pairs]
+        return np.stack([images.to_uint8(image) for image in painted])
 
     def status(self, means):
         """What the progress bar shows: the mean of all errors."""
         return {"error": f"{np.mean([*means.values()]):.3f}"}
 
     def evaluate(self, pictures):
-        """The errors on `pictures`, uint8 (n, h, w, 3), with the student as it will be saved: a dict of floats."""
-        parts = [self.errors(part / np.float32(255)) for part in np.array_split(pictures, -(-len(pictures) // BATCH))]
-        return {pair: float(np.mean([part[pair] for part in parts])) for pair in self.predictors}
+        """The part of the teacher's variance that is not predicted, {layer: float}; pictures: uint8 (n, h, w, 3)."""
+        errors, variances = dict.fromkeys(self.teacher, 0.0), dict.fromkeys(self.teacher, 0.0)
+        for part in np.array_split(pictures, -(-len(pictures) // BATCH)):
+            targets = self.targets(part / np.float32(255))
+            for layer, error in self.errors(part / np.float32(255), targets).items():
+                errors[layer] += float(error)
+                variances[layer] += float(tf.reduce_mean(tf.math.reduce_variance(targets[layer], (0, 1, 2))))
+        return {layer: errors[layer] / variances[layer] for layer in errors}
 
 
 def main(arguments=None):
     """Train, write the weights file, print the errors; return 0, 2 for bad input, or 130 if interrupted."""
     parser = argparse.ArgumentParser("python -m stlib.weights.train_slim", description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=Path, required=True, help="folder of the pictures to train on")
-    parser.add_argument("--teacher", required=True, help="vgg19, slim, or the path of a VGG19 or Tiny Darknet file")
     parser.add_argument("--out", type=Path, required=True, help="weights file to write (.npz)")
-    parser.add_argument(
-        "--heldout", type=Path, help="folder of other pictures, on which the errors are printed at the end"
-    )
-    parser.add_argument("--steps", type=int, default=12_000, help="of 16 crops each (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and crops (%(default)s)")
-    parser.add_argument("--rescale", action="store_true", help="give every filter mean activation 1 at the end")
+    parser.add_argument("--teacher", default="vgg16", help="vgg16, vgg19, slim or a path (%(default)s)")
+    parser.add_argument("--heldout", type=Path, help="folder of other pictures, on which the errors are printed")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of 8 crops each (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of crops, misleading and painted pictures (%(default)s)")
     return in_one_sentence("train_slim", run, parser.parse_args(arguments))
 
 
@@ -215,24 +228,24 @@ def run(options):
             f"--out {options.out} --steps {options.steps}: expected a file ending in .npz and 4 steps or more."
         )
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    teacher, pictures = load_teacher(options.teacher), read_pictures(options.images)
+    teacher, pictures = load_network(options.teacher), read_pictures(options.images)
     heldout = read_pictures(options.heldout, CROP) if options.heldout else None
-    training = Distillation(teacher, pictures, steps=options.steps, seed=options.seed)
+    training = Distillation(teacher, pictures, WIDTHS, options.steps, options.seed, PAINTED)
     checkpoint = options.out.with_suffix(".checkpoint.npz")
     recent = training.run(checkpoint)
     if recent is None:
         return 130
-    arrays = fold(training.student)
-    if options.rescale:
-        arrays, _ = rescale(arrays, pictures[:STATISTICS] / np.float32(255))
-    write(options.out, arrays)
+    write(options.out, training.arrays())
     checkpoint.unlink(missing_ok=True)
     print(f"{options.out}: {options.out.stat().st_size:,} bytes")
-    rows = {"last steps": {pair: np.mean([errors[pair] for errors in recent]) for pair in recent[-1]} if recent else {}}
-    rows |= {"held out": training.evaluate(heldout)} if heldout is not None else {}
+    rows = (
+        {"errors, last steps": {name: np.mean([errors[name] for errors in recent]) for name in recent[0]}}
+        if recent
+        else {}
+    )
+    rows |= {"unexplained, held out": training.evaluate(heldout)} if heldout is not None else {}
     for name, errors in rows.items():
-        print(f"unexplained, {name}: mean {np.mean([*errors.values()]):.3f};", end=" ")
-        print(", ".join(f"{' from '.join(pair[::-1])} {error:.3f}" for pair, error in errors.items()))
+        print(f"{name}:", "; ".join(f"{layer} {error:.3f}" for layer, error in errors.items()))
     return 0
 
 
