@@ -81,7 +81,8 @@ NOTATION = {
          r"$G/M = C + \mu\, \mu^{\!\top\!}$: $C$, and below it $\Vert\mu\Vert\,\mu$", ""),
         ("$L_{tv}$", "total variation, of squares", "number", "total_variation_loss(image)",
          r"$\overline{(x_{i+1,j} - x_{i,j})^2} + \overline{(x_{i,j+1} - x_{i,j})^2}$", ""),
-        (r"$\alpha,\ \beta,\ \gamma$", "weights of the three losses:\ndefaults of stylize with slim", "numbers",
+        (r"$\alpha,\ \beta,\ \gamma$",
+         f"weights of the three losses:\ndefaults of stylize with slim,\nlayers {LAYER_WEIGHTS['slim']}", "numbers",
          "\n".join(f"{name}_weight={DEFAULTS[f'{name}_weight']}" for name in engine.WEIGHTS),
          r"$L = \alpha L_{content} + \beta L_{style} + \gamma L_{tv}$" "\n"
          rf"VGG16: $\alpha = {VGG16['content_weight']}$, layers {LAYER_WEIGHTS['vgg16']}", ""),
@@ -164,12 +165,12 @@ def notation_sheet():
     """Draw the notation sheet: symbol, meaning, shape, name in code and equation of all that the lessons use."""
     page = Page("Notation sheet", "symbols, shapes, names in code, equations")
     columns = MARGIN + np.array([0, 0.84, 2.66, 3.38, 5.08])
-    page.box(MARGIN, 0.86, WIDTH - 2 * MARGIN, 0.4, "#FFF1CC")
-    page.text(MARGIN + 0.08, 1.06, "The paper's $F$ is\nthe transpose of ours.", weight="bold")
+    page.box(MARGIN, 0.85, WIDTH - 2 * MARGIN, 0.36, "#FFF1CC")
+    page.text(MARGIN + 0.08, 1.03, "The paper's $F$ is\nthe transpose of ours.", weight="bold")
     here = r"Here: positions in rows, channels in columns; $F$ is $(M, N)$ and $G = F^{\!\top\!} F$."
     there = r"In the paper: channels in rows; $F$ is $(N, M)$ and $G = F F^{\!\top}$, the same matrix."
-    page.text(MARGIN + 2, 1.06, f"{here}\n{there}")
-    y = 1.37
+    page.text(MARGIN + 2, 1.03, f"{here}\n{there}")
+    y = 1.32
     for head, x in zip(("symbol", "meaning", "shape", "name in code", "equation"), columns):
         page.text(x, y, head, weight="bold", color=GRAY)
     page.text(WIDTH - MARGIN, y, "in the paper", ha="right", color=GRAY)
@@ -177,10 +178,10 @@ def notation_sheet():
     for section, rows in NOTATION.items():
         title, where = section.split("|")
         page.band(y + 0.03, title, where)
-        y += 0.236
+        y += 0.23
         for *cells, number in rows:
             equation, pure = cells[4], cells[4].count("$") == 2 and cells[4][0] + cells[4][-1] == "$$"
-            tall = {"dfrac": 0.36, "sum_": 0.35, "sum": 0.24, "overline": 0.27, "sqrt": 0.22, "": 0.174}
+            tall = {"dfrac": 0.36, "sum_": 0.35, "sum": 0.24, "overline": 0.27, "sqrt": 0.22, "": 0.179}
             height = max(next(tall[name] for name in tall if name in equation), 0.13 * cells[3].count("\n") + 0.176)
             middle = y + height / 2 - (0.03 if "sum_" in equation and "dfrac" not in equation else 0)
             for x, cell, how in zip(
@@ -213,7 +214,7 @@ def layers_table(page, y):
         field, jump, side = field + 2 * jump * len(layers) + jump, 2 * jump, side // 2  # lesson 02, section 2
     for x, rows in zip(MARGIN + np.array([0, 1.2, 2.46, 3.72, 4.98, 6.24]), blocks):
         for k, cell in enumerate(rows):
-            page.text(x, y + 0.29 + 0.142 * k, cell, **(MONO if "conv" in cell else {}))
+            page.text(x, y + 0.288 + 0.14 * k, cell, **(MONO if "conv" in cell else {}))
 
 
 # title of the picture: symptom, cause, remedy, the remedy in code
