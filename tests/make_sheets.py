@@ -259,7 +259,7 @@ FAULTS = {
         f'content_weight={SLIM["content_weight"]}, init="{DEFAULTS["init"]}"',
     ),
     "one scale": (
-        "Muted colors and a fine grain, no large strokes.",
+        "The photo with a fine grain, no large strokes.",
         "A large picture in one scale, pixel by pixel: a layer sees so many pixels, whatever the size, "
         "so forms stay small.",
         "Several scales, from coarse to fine, and bands in place of pixels.",
@@ -272,7 +272,7 @@ FAULTS = {
         f"total_variation_weight={DEFAULTS['total_variation_weight']}",
     ),
     "jumps": (
-        "Glaring noise. The curve of the loss jumps up and ends high.",
+        "Harsh grain, forms fall apart. The curve of the loss jumps up and ends high.",
         "Learning rate too large: here Adam may move a coarse band by half its range in each step.",
         "Learning rate down. It is about the change of brightness in one step.",
         f"learning_rate={SLIM['learning_rate']}",
