@@ -7,7 +7,7 @@ from conftest import rejected, unsolved
 
 from stlib import checks
 
-CONVOLUTIONS = (2, 2, 4, 4, 1)
+CONVOLUTIONS = (2, 2, 3, 3, 1)
 
 
 def count(widths, height, width, colors=3, places=9, convolutions=CONVOLUTIONS, shrink=lambda h, w: (h // 2, w // 2)):
@@ -50,7 +50,8 @@ COUNT_MISTAKES = {
     "not rounded": (lambda *a: count(*a, shrink=lambda h, w: (h / 2, w / 2)), "rounds an odd side down"),
     "no 9": (lambda *a: count(*a, places=1), "a factor 9"),
     "no colors": (lambda widths, h, w: count(widths, h, w, colors=widths[0]), "3 channels"),
-    "block 5 whole": (lambda *a: count(*a, convolutions=(2, 2, 4, 4, 4)), "one convolution"),
+    "block 5 whole": (lambda *a: count(*a, convolutions=(2, 2, 3, 3, 3)), "one convolution"),
+    "VGG19": (lambda *a: count(*a, convolutions=(2, 2, 4, 4, 1)), "as in VGG16"),
     "previous channels": (always_previous, "only the first convolution"),
     "biases": (with_biases, "leave them out"),
     "something else": (lambda *a: 2 * count(*a), "follow one 3 x 3 convolution"),
@@ -68,69 +69,57 @@ def test_multiply_adds_rejects(mistake, capsys):
     rejected(checks.multiply_adds, *COUNT_MISTAKES[mistake], capsys)
 
 
-def fold(kernel, bias, gamma, beta, mean, variance, epsilon):
-    factor = gamma / np.sqrt(variance + epsilon)
-    return kernel * factor, beta + (bias - mean) * factor
+def merge(kernel, bias, R, c):
+    return np.einsum("ij,hwjo->hwio", R, kernel), bias + np.einsum("j,hwjo->o", c, kernel)
 
 
-def fold_by_channel(kernel, bias, gamma, beta, mean, variance, epsilon):
-    new_kernel, new_bias = np.zeros_like(kernel), []
-    for j in range(len(bias)):
-        factor = gamma[j] / (variance[j] + epsilon) ** 0.5
-        new_kernel[..., j] = factor * kernel[..., j]
-        new_bias.append(factor * bias[j] - factor * mean[j] + beta[j])
+def merge_by_places(kernel, bias, R, c):
+    new_kernel, new_bias = np.zeros((3, 3, len(R), len(bias))), bias.copy()
+    for i in range(3):
+        for j in range(3):
+            new_kernel[i, j] = R @ kernel[i, j]
+            new_bias += c @ kernel[i, j]
     return new_kernel, new_bias
 
 
-def fold_by_tensorflow(kernel, bias, gamma, beta, mean, variance, epsilon):
-    factor = tf.constant(gamma) * tf.math.rsqrt(variance + epsilon)
-    return factor * kernel, tf.nn.batch_normalization(bias, mean, variance, beta, gamma, epsilon)
+def merge_by_tensorflow(kernel, bias, R, c):
+    return tf.matmul(R, kernel), bias + tf.linalg.matvec(tf.reduce_sum(kernel, (0, 1)), c, transpose_a=True)
 
 
-def fold_in_place(kernel, bias, gamma, beta, mean, variance, epsilon):
-    kernel *= gamma / np.sqrt(variance + epsilon)
-    return kernel, fold(kernel, bias, gamma, beta, mean, variance, epsilon)[1]
-
-
-def wrong_factor(factor):
-    return lambda k, b, gamma, beta, mean, v, e: (k * factor(gamma, v, e), beta + (b - mean) * factor(gamma, v, e))
+def merge_in_place(kernel, bias, R, c):
+    bias += np.einsum("j,hwjo->o", c, kernel)
+    return R @ kernel, bias
 
 
 def wrong_bias(new_bias):
-    def answer(k, b, gamma, beta, mean, v, e):
-        factor = gamma / np.sqrt(v + e)
-        return k * factor, new_bias(b, beta, mean, factor)
-
-    return answer
+    """new_bias: a function of the bias and of what c adds to it."""
+    return lambda kernel, bias, R, c: (R @ kernel, new_bias(bias, np.einsum("j,hwjo->o", c, kernel)))
 
 
-FOLD_MISTAKES = {
-    "in place": (fold_in_place, "writes into its argument"),
-    "wrong axis": (lambda k, *a: (fold(k.swapaxes(2, 3), *a)[0].swapaxes(2, 3), fold(k, *a)[1]), "the last axis"),
-    "no epsilon": (wrong_factor(lambda gamma, v, e: gamma / np.sqrt(v)), "epsilon is missing"),
-    "no root": (wrong_factor(lambda gamma, v, e: gamma / (v + e)), "the root of"),
-    "epsilon outside": (wrong_factor(lambda gamma, v, e: gamma / (np.sqrt(v) + e)), "under the root"),
-    "no gamma": (wrong_factor(lambda gamma, v, e: 1 / np.sqrt(v + e)), "gamma is missing"),
-    "multiplied": (wrong_factor(lambda gamma, v, e: gamma * np.sqrt(v + e)), "gamma / sqrt"),
-    "no bias": (wrong_bias(lambda b, beta, mean, f: beta - mean * f), "passes through the normalization"),
-    "bias not scaled": (wrong_bias(lambda b, beta, mean, f: b + beta - mean * f), "multiplied by the factor"),
-    "no mean": (wrong_bias(lambda b, beta, mean, f: b * f + beta), "-mean * factor"),
-    "sign": (wrong_bias(lambda b, beta, mean, f: (b + mean) * f + beta), "sign is wrong"),
-    "no beta": (wrong_bias(lambda b, beta, mean, f: (b - mean) * f), "beta is missing"),
-    "beta scaled": (wrong_bias(lambda b, beta, mean, f: (b - mean + beta) * f), "after the factor"),
-    "other": (wrong_bias(lambda b, beta, mean, f: 0 * b), "collect what does not depend on x"),
-    "one factor": (lambda k, b, *a: (k.sum(-1), b), "one factor and one bias"),
+MERGE_MISTAKES = {
+    "in place": (merge_in_place, "build new arrays"),
+    "all channels": (lambda kernel, bias, R, c: (kernel, bias), "reads the n channels of F"),
+    "transposed": (lambda *a: (merge(*a)[0].swapaxes(2, 3), merge(*a)[1]), "reads the n channels of F"),
+    "bias for each place": (lambda *a: (merge(*a)[0], np.zeros((3, 3, 3))), "one number for each channel"),
+    "mirrored": (lambda *a: (merge(*a)[0][::-1, ::-1], merge(*a)[1]), "the places are mirrored"),
+    "no predictor": (lambda kernel, bias, R, c: (kernel[:, :, :2], bias), "it is R @ kernel[i, j]"),
+    "no constant": (wrong_bias(lambda bias, constant: bias), "it belongs into the bias"),
+    "no bias": (wrong_bias(lambda bias, constant: constant), "own bias is missing"),
+    "sign": (wrong_bias(lambda bias, constant: bias - constant), "sign of what c adds"),
+    "mean": (wrong_bias(lambda bias, constant: bias + constant / 9), "their mean is too little"),
+    "middle": (lambda k, b, R, c: (R @ k, b + c @ k[1, 1]), "not at the middle one alone"),
+    "other": (wrong_bias(lambda bias, constant: 0 * bias), "collect what is without F"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("answer", [fold, fold_by_channel, fold_by_tensorflow])
-def test_folded_normalization_accepts(answer, capsys):
-    assert checks.folded_normalization(answer), capsys.readouterr().out
+@pytest.mark.parametrize("answer", [merge, merge_by_places, merge_by_tensorflow])
+def test_merged_predictor_accepts(answer, capsys):
+    assert checks.merged_predictor(answer), capsys.readouterr().out
 
 
-@pytest.mark.parametrize("mistake", FOLD_MISTAKES)
-def test_folded_normalization_rejects(mistake, capsys):
-    rejected(checks.folded_normalization, *FOLD_MISTAKES[mistake], capsys)
+@pytest.mark.parametrize("mistake", MERGE_MISTAKES)
+def test_merged_predictor_rejects(mistake, capsys):
+    rejected(checks.merged_predictor, *MERGE_MISTAKES[mistake], capsys)
 
 
 def rescale(first, second, s):
@@ -226,7 +215,7 @@ def test_best_readout_rejects(mistake, capsys):
 
 
 @pytest.mark.parametrize(
-    "check", [checks.multiply_adds, checks.folded_normalization, checks.rescaled_pair, checks.best_readout]
+    "check", [checks.multiply_adds, checks.merged_predictor, checks.rescaled_pair, checks.best_readout]
 )
 @pytest.mark.parametrize("answer", [unsolved, None, ...])
 def test_unsolved_says_so(check, answer, capsys):

@@ -1,4 +1,4 @@
-"""Checks of appendix A3: cost of a network, folding, rescaling, read-outs."""
+"""Checks of appendix A3: cost of a network, merging a predictor, rescaling, read-outs."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from stlib.checks.report import check
 
 @check
 def multiply_adds(count):
-    """Check `count(widths, height, width)`: multiply-adds of VGG19's layout up to block5_conv1."""
+    """Check `count(widths, height, width)`: multiply-adds of VGG16's layout up to block5_conv1."""
     widths = (2, 3, 4, 5, 6)
     given = count(widths, 32, 48)
     yield "it is one number", np.ndim(given) == 0 and np.isreal(given), "return a single whole number."
@@ -23,7 +23,8 @@ def multiply_adds(count):
             own=False
         ),
         "biases are additions only: leave them out.": dict(bias=1),
-        "block 5 has one convolution here.": dict(convolutions=(2, 2, 4, 4, 4)),
+        "blocks 3 and 4 have three convolutions here, as in VGG16.": dict(convolutions=(2, 2, 4, 4, 1)),
+        "block 5 has one convolution here.": dict(convolutions=(2, 2, 3, 3, 3)),
     }.items():
         if given == _multiply_adds(widths, 32, 48, **change):
             hint = mistake
@@ -33,41 +34,37 @@ def multiply_adds(count):
 
 
 @check
-def folded_normalization(fold):
-    """Check `fold(kernel, bias, gamma, beta, mean, variance, epsilon)`: one kernel and bias for both layers."""
+def merged_predictor(merge):
+    """Check `merge(kernel, bias, R, c)`: a kernel and a bias that read F where the given ones read F R + c."""
     rng = np.random.default_rng(0)
-    kernel, x = rng.normal(size=(3, 3, 4, 4)), rng.normal(size=(6, 5, 4))
-    bias, gamma, beta, mean = rng.normal(size=(4, 4))
-    variance, epsilon = rng.uniform(0.05, 2, 4), 0.1
-    arguments = kernel, bias, gamma, beta, mean, variance
+    kernel, bias, F = rng.normal(size=(3, 3, 4, 3)), rng.normal(size=3), rng.normal(size=(6, 5, 2))
+    R, c = rng.normal(size=(2, 4)), rng.normal(size=4)
+    arguments = kernel, bias, R, c
     before = [each.copy() for each in arguments]
-    new_kernel, new_bias = (np.asarray(each) for each in fold(*arguments, epsilon))
+    new_kernel, new_bias = (np.asarray(each) for each in merge(*arguments))
     unchanged = all(np.array_equal(each, old) for each, old in zip(arguments, before))
-    yield "the arguments are unchanged", unchanged, "*= writes into its argument: use kernel * factor."
-    shapes = new_kernel.shape == kernel.shape and new_bias.shape == (4,)
-    yield "the shapes are those of kernel and bias", shapes, "one factor and one bias for each channel that comes out."
-    factor, hint = gamma / np.sqrt(variance + epsilon), "it is gamma / sqrt(variance + epsilon) for each channel."
+    yield "the arguments are unchanged", unchanged, "+= and *= write into their argument: build new arrays."
+    hint = "the kernel reads the n channels of F, its third axis; as many come out as before, its last."
+    yield "the kernel has shape (3, 3, n, O)", new_kernel.shape == (3, 3, 2, 3), hint
+    yield "the bias has shape (O,)", new_bias.shape == (3,), "one number for each channel that comes out."
+    right = np.stack([R @ kernel[i, j] for i in range(3) for j in range(3)]).reshape(3, 3, 2, 3)
+    hint = "at each of the 3 x 3 places it is R @ kernel[i, j]: a sum over the N channels that F R predicts."
+    if np.allclose(new_kernel, right[::-1, ::-1]):
+        hint = "the places are mirrored: leave the first two axes as they are."
+    yield "the kernel is right at each place", np.allclose(new_kernel, right), hint
+    constant = np.einsum("hwjo,j->o", kernel, c)
+    hint = "put F R + c into the convolution and collect what is without F."
     for wrong, mistake in (
-        (kernel * factor[:, None], "the factor belongs to the channels that come out, the last axis of the kernel."),
-        (kernel * gamma / np.sqrt(variance), "epsilon is missing under the root."),
-        (kernel * gamma / (variance + epsilon), "divide by the deviation, the root of variance + epsilon."),
-        (kernel * gamma / (np.sqrt(variance) + epsilon), "epsilon stands under the root."),
-        (kernel / np.sqrt(variance + epsilon), "gamma is missing in the kernel."),
-    ):
-        hint = mistake if np.allclose(new_kernel, wrong) else hint
-    yield "each channel of the kernel has its factor", np.allclose(new_kernel, kernel * factor), hint
-    hint = "put the convolution's output k * x + bias into the normalization and collect what does not depend on x."
-    for wrong, mistake in (
-        (beta - mean * factor, "the convolution's own bias passes through the normalization as well."),
-        (bias + beta - mean * factor, "the convolution's own bias is multiplied by the factor as well."),
-        (bias * factor + beta, "the mean is subtracted before the factor: it leaves -mean * factor in the bias."),
-        ((bias + mean) * factor + beta, "the mean is subtracted: its sign is wrong."),
-        ((bias - mean) * factor, "beta is missing."),
-        ((bias - mean + beta) * factor, "beta is added after the factor."),
+        (bias, "the constant c passes through the kernel too: it belongs into the bias."),
+        (constant, "the convolution's own bias is missing."),
+        (bias - constant, "the sign of what c adds is wrong."),
+        (bias + c @ kernel[1, 1], "c is read at all of the 3 x 3 places, not at the middle one alone."),
+        (bias + constant / 9, "sum over the 3 x 3 places; their mean is too little."),
     ):
         hint = mistake if np.allclose(new_bias, wrong) else hint
-    both = (_convolution(x, kernel) + bias - mean) * factor + beta
-    yield "the outputs are equal", np.allclose(_convolution(x, new_kernel) + new_bias, both), hint
+    yield "the bias is right", np.allclose(new_bias, bias + constant), hint
+    one, two = _convolution(F @ R + c, kernel) + bias, _convolution(F, new_kernel) + new_bias
+    yield "the outputs are equal inside", np.allclose(one[1:-1, 1:-1], two[1:-1, 1:-1]), "compare with the equation."
 
 
 @check
@@ -139,7 +136,7 @@ def best_readout(readout):
     yield "it is the part of the variance that is left", np.allclose(given, right), hint
 
 
-def _multiply_adds(widths, height, width, colors=3, places=9, pool=2, own=True, bias=0, convolutions=(2, 2, 4, 4, 1)):
+def _multiply_adds(widths, height, width, colors=3, places=9, pool=2, own=True, bias=0, convolutions=(2, 2, 3, 3, 1)):
     """The right count; each keyword is the place of a mistake."""
     total, read = 0, colors
     for N, count in zip(widths, convolutions):
