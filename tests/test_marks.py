@@ -105,6 +105,8 @@ def test_a_lesson_of_the_course(mark, tmp_path):
     notebook = nbformat.read(next((ROOT / "notebooks").glob("04*.ipynb")), as_version=4)
     fours = zip(notebook.cells, notebook.cells[1:], notebook.cells[2:])
     exercises = [cells for cells in fours if "solution" in cells[2].metadata.get("tags", [])]
+    for cell in notebook.cells:
+        cell.source = cell.source.replace('NETWORK = "vgg16"', 'NETWORK = "slim"')  # quicker; the checks use neither
     for starter, check, solution in exercises:
         given = ast.parse(check.source).body[0].value.args[0]
         solved = ast.parse(solution.source).body[-1].test.args[0]
