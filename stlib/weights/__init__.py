@@ -26,7 +26,7 @@ PAINTERS = {  # SHA-256; starry_night_flickers was trained without the noise ter
     "starry_night": "de26ab40d318636c0231cef70eafe030bb395063d08fd2a80169a78fc0beb9d7",
     "great_wave": "591248001d45a52ba798bc00f2882cc336ce7df1c9644a7cc1735c69dfbc936a",
     "village_street_auvers": "d66b3131e924e4a22cf07e5b4c5287af307173abcedd91396c6ae7566403eb6d",
-    "starry_night_flickers": "24d8ef8123ff3954f9248fa1a58ceec924754ce36fc03c060ec23d48db1f0eba",
+    "starry_night_flickers": "cc65b4df970761f501a010da28ceb22c3263936bf203c69478045ea8e3b10b85",
 }
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
 VGG19_URL = (
