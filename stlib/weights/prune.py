@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from stlib.network import preprocess
 
+LEVELS = 64  # gray levels: the unit of the student's input while training
 SAMPLE = 50_000  # positions from which the channels' covariance is taken
 
 
@@ -87,6 +88,29 @@ def prune(arrays, batch, widths):
         narrow[layer], predictors[layer] = [kernel, bias], [R, c]
         R, c = R / factors[layer], c / factors[layer]
     return narrow, predictors, factors
+
+
+def standardize(arrays, predictors, batch):
+    """The same network and predictors with weights that are easy to learn; four dicts of lists by layer.
+
+    The input is in units of 64 gray levels and each channel in units of its deviation on `batch`, so that all weights
+    are of one order. A convolution gets its input without its mean, and a predictor too: ReLU's outputs are positive,
+    and a mean that all have in common makes a slow valley of the loss (LeCun et al., *Efficient BackProp*, 1998).
+    Returns kernels and biases, predictors, the means of inputs, and the means of F.
+    """
+    student, standard, means, centers = {}, {}, {}, {}
+    x, unit = preprocess(batch), np.full(3, LEVELS)
+    for layer, (kernel, bias) in arrays.items():
+        R, c = predictors[layer]
+        mean = np.mean(pooled(x, layer), (0, 1, 2))
+        x = compute(x, {layer: (kernel, bias)})[layer]
+        center, deviation = np.mean(x, (0, 1, 2)), np.maximum(np.std(x, (0, 1, 2)), 1e-3)
+        bias = bias + np.einsum("hwio,i->o", kernel, mean)
+        student[layer] = [kernel * unit[:, None] / deviation, bias / deviation]
+        standard[layer] = [R * deviation[:, None], c + center @ R]
+        means[layer], centers[layer] = [mean / unit], [center / deviation]
+        unit = deviation
+    return student, standard, means, centers
 
 
 def scale(arrays, factors):

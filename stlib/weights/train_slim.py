@@ -20,7 +20,7 @@ import tensorflow as tf
 from stlib import images
 from stlib.network import build_network, feature_extractor, load_network, preprocess
 from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, stylize
-from stlib.weights.prune import arrays_of, compute, pooled, prune, scale
+from stlib.weights.prune import LEVELS, arrays_of, compute, prune, scale, standardize
 from stlib.weights.training import SIDE, Training, in_one_sentence, read_pictures
 
 WIDTHS = (16, 64, 112, 160, 176)  # channels of the five blocks; VGG16: 64, 128, 256, 512, 512
@@ -28,7 +28,6 @@ HINT = 0.25  # weight of the error in layers that painting does not read; in tho
 STEPS, CROP, BATCH = 2_500, 112, 8  # steps; pixels of a training crop; crops in a step
 RATE, WARM_UP = 1e-3, 150  # Adam's learning rate; steps in which it rises; in the second half it falls to 0
 MOVED = 4 / 255  # how far a misleading picture is from the true one, in each value of each pixel, at most
-LEVELS = 64  # gray levels: the unit of the student's input while training
 STATISTICS = 64  # pictures from which the start is computed
 PAINTED, PAINTED_AT, PAINTING_STEPS = 64, 0.336, 30  # how many pictures the student paints; when, of all steps
 
@@ -58,29 +57,6 @@ def mislead(batch, gradient, noise):
 def sparse(F, layer):
     """The positions at which a layer's error is taken: in blocks 1 and 2, which have many, every third each way."""
     return F[:, ::3, ::3] if layer < "block3" else F
-
-
-def standardize(arrays, predictors, batch):
-    """The same network and predictors with weights that are easy to learn; four dicts of lists by layer.
-
-    The input is in units of 64 gray levels and each channel in units of its deviation on `batch`, so that all weights
-    are of one order. A convolution gets its input without its mean, and a predictor too: ReLU's outputs are positive,
-    and a mean that all have in common makes a slow valley of the loss (LeCun et al., *Efficient BackProp*, 1998).
-    Returns kernels and biases, predictors, the means of inputs, and the means of F.
-    """
-    student, standard, means, centers = {}, {}, {}, {}
-    x, unit = preprocess(batch), np.full(3, LEVELS)
-    for layer, (kernel, bias) in arrays.items():
-        R, c = predictors[layer]
-        mean = np.mean(pooled(x, layer), (0, 1, 2))
-        x = compute(x, {layer: (kernel, bias)})[layer]
-        center, deviation = np.mean(x, (0, 1, 2)), np.maximum(np.std(x, (0, 1, 2)), 1e-3)
-        bias = bias + np.einsum("hwio,i->o", kernel, mean)
-        student[layer] = [kernel * unit[:, None] / deviation, bias / deviation]
-        standard[layer] = [R * deviation[:, None], c + center @ R]
-        means[layer], centers[layer] = [mean / unit], [center / deviation]
-        unit = deviation
-    return student, standard, means, centers
 
 
 def rescale(arrays, batch):
@@ -140,9 +116,8 @@ class Distillation(Training):
         With T = F R + c, a channel's row of R. So a relative error of the student's Gram matrix weighs its channels
         nearly as the teacher's does.
         """
-        return {
-            layer: np.linalg.norm(R.numpy() / self.factors[layer], axis=1) for layer, (R, _) in self.predictors.items()
-        }
+        lengths = {layer: np.linalg.norm(R / self.factors[layer], axis=1) for layer, (R, _) in self.predictors.items()}
+        return {layer: np.maximum(length, 1e-6) for layer, length in lengths.items()}  # of a dead channel
 
     def targets(self, batch):
         """What is to be predicted, {layer: (B, h', w', N)}."""
