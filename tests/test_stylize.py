@@ -247,7 +247,7 @@ BAD = {
     "init": (dict(init="photo"), "init is 'photo', expected one of 'content', 'style', 'noise'"),
     "size": (dict(size=0), "size is 0, expected a whole number"),
     "size and steps": (dict(size=0, steps=(2, 1)), "size is 0, expected a whole number"),
-    "short side": (dict(size=24), r"content image is 24 x 14 pixels at size 24.*needs 16 .* size of at least 28"),
+    "short side": (dict(size=24), r"content image is 24 x 14 pixels at size 24.*needs 16 .* size of at least 29"),
     "panorama": (
         dict(content=np.zeros((40, 4000, 3)), size=512),
         r"content image is 512 x 5 pixels at size 512.*needs 16 .* size of at least 1600",
