@@ -65,9 +65,9 @@ def make_handout(folder, wheel=None):
         text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
         for link in re.findall(r"\]\(\.\./([^)\s#]+)", text):  # what a lesson links to comes along
             copy(link, folder)
-            if link.endswith(".md"):  # with its pictures
-                for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", (ROOT / link).read_text(encoding="utf-8")):
-                    copy(Path(link).parent / picture, folder)
+            if link.endswith(".md"):  # with its pictures and the cards beside it
+                for name in re.findall(r"\]\(([^)\s#:/]+)\)", (ROOT / link).read_text(encoding="utf-8")):
+                    copy(Path(link).parent / name, folder)
     copy("LICENSE", folder)
     shutil.copy(wheel or build_wheel(folder / "build"), folder)
     shutil.rmtree(folder / "build", ignore_errors=True)
