@@ -46,7 +46,7 @@ NOTATION = {
         ("$Z$", "a layer before its ReLU", "(M, N)", "Z", "convolution of the layer below, plus bias", ""),
         ("$F$", "features of the image at a layer", "(M, N)", "F", r"$F = \max(Z,\ 0)$", ""),
         ("$P$", "features of the photo, fixed", "(M, N)", "P", "what $F$ is to become", ""),
-        (r"$M,\ N$", "numbers of positions, channels", "numbers", "M, N", r"$M = h' w'$ for features $(1, h', w', N)$", ""),
+        (r"$M,\ N$", "numbers of positions, channels", "numbers", "M, N", r"$M = h' w'$ for $(1, h', w', N)$", ""),
         ("$G$", "Gram matrix of the image", "(N, N)", "gram_matrix(F)",
          r"$G_{ij} = \sum_k F_{ki} F_{kj}, \quad G = F^{\!\top\!} F$", "3"),
         ("$A$", "that of the painting, fixed", "(N, N)", "A", "what $G$ is to become", ""),
@@ -200,7 +200,11 @@ def notation_sheet():
 def layers_table(page, y):
     """Write the layers of the embedded networks by block, with what they hold for an image of 224 x 224 pixels."""
     slim, vgg16 = network.load_network("slim"), network.load_network("vgg16")
-    page.band(y, "VGG16, image of 224 x 224 pixels", "3 x 3 with ReLU, then 2 x 2 max pooling; VGG19: a fourth in blocks 3 to 5")
+    page.band(
+        y,
+        "VGG16, image of 224 x 224 pixels",
+        "3 x 3 with ReLU, then 2 x 2 max pooling; VGG19: a fourth in blocks 3 to 5",
+    )
     marks = dict.fromkeys(STYLE_LAYERS, "  S") | dict.fromkeys(CONTENT_LAYERS, "  C")
     side, field, jump = 224, 1, 1
     heads = ["S: style layer", "C: content layer", "", "channels N (slim)", "side", "positions M", "first layer sees"]

@@ -63,7 +63,14 @@ def test_nothing_overlaps_or_is_cut_off(figure):
 def test_words(figure):
     words = " ".join(" ".join(text.get_text() for text in figure.texts).split())
     expected = {
-        "Notation sheet": ["The paper's $F$ is the transpose of ours", "Gram matrix", "block5_conv1", "L-BFGS", "Adam", "bands"],
+        "Notation sheet": [
+            "The paper's $F$ is the transpose of ours",
+            "Gram matrix",
+            "block5_conv1",
+            "L-BFGS",
+            "Adam",
+            "bands",
+        ],
         "Debugging card": ["symptom", "cause", "remedy", "learning_rate=", "wrap around"],
     }[figure.texts[0].get_text()]
     for word in expected:
@@ -198,7 +205,7 @@ def test_equations(rng):
 
 
 def test_bands(rng):
-    """Shapes, the sum, and the gradient of a band: that of the image, handed down k times by what enlarging transposes."""
+    """Shapes, the sum, and the gradient of a band: that of the image, handed down k times by the transpose."""
     rows = {row[3]: row for row in ROWS}
     bands = pyramid.split(tf.constant(rng.uniform(size=(1, 20, 28, 3)), tf.float32))
     with tf.GradientTape() as tape:
@@ -221,7 +228,7 @@ def test_bands(rng):
     shapes = {"pyramid.split(x)[k]": (10, 14), "pyramid.join(bands)": (h, w), "tape.gradient(x, bands, g)": (10, 14)}
     for code, (height, width) in shapes.items():
         value = gradients[k] if code.startswith("tape") else eval(code)
-        assert value.shape == eval(rows[code][2].replace("h'", "height").replace("w'", "width")), code
+        assert value.shape == eval(rows[code][2].replace("h'", str(height)).replace("w'", str(width))), code
 
 
 def test_layers_table():
