@@ -289,9 +289,9 @@ def _counts(steps, size):
 
 
 def _check_memory(network, layers, shape, style_shape, method):
-    # Measured at 320 to 1536 px: 740 bytes a pixel with slim (73 activations), 2,280 with VGG19 (290); 1,100 more
+    # Measured at 512 and 1024 px: 1,120 bytes a pixel with slim (104 activations), 2,780 with VGG16 (296); 1,100 more
     # with L-BFGS-B. Some room on top.
-    per_pixel = 300 + 8 * floats_per_pixel(network, layers) + (1200 if method == "lbfgs" else 0)
+    per_pixel = 300 + 9 * floats_per_pixel(network, layers) + (1200 if method == "lbfgs" else 0)
     needed = per_pixel * max(shape[0] * shape[1], style_shape[0] * style_shape[1])
     free = psutil.virtual_memory().available
     if needed > free:

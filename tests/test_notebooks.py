@@ -207,3 +207,8 @@ def test_taught_then_imported(code):
         assert uses and min(uses) > number, f"{name} is written here, so it may be taken from stlib only afterwards"
         bridges = [ast.unparse(tree) for k, tree in enumerate(trees) if k > number and name in imported(tree)]
         assert any("assert" in bridge and bridge.count(name) >= 2 for bridge in bridges), f"no bridge for {name}"
+
+
+def test_nothing_is_left_to_fill_in(text):
+    plain = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", "\n".join(text), flags=re.S)
+    assert not re.findall(r"\b[A-Z]{7,}\b|\bTODO\b|\bXXX+\b|\?\?", plain)
