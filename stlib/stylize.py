@@ -31,7 +31,7 @@ RECIPES = {
 RECIPES["vgg19"] = RECIPES["vgg16"]  # the same kind of network; expected, not tuned
 
 COARSEST = 256  # pixels, about: longest side of the first scale; each scale is 1.41 times the last
-STEPS, FEWER, FEWEST = 60, 0.7, 25  # at the first scale, then 0.7 times as many, at least 25
+STEPS, FEWER, FEWEST = 60, 0.64, 20  # at the first scale, then 0.64 times as many, at least 20
 EFFORTS = {"draft": 0.5, "normal": 1.0, "fine": 2.0}  # times that many steps
 
 REACH = 4  # pixels by which the picture moves at most
@@ -99,7 +99,7 @@ def stylize(
     content, style: float images (h, w, 3), RGB in [0, 1]. network: from `load_network`; None loads the default.
     size: longest side of the result in pixels; `style` is used at the same size.
     steps: "draft", "normal" or "fine" (half as many steps, twice as many), at scales from about 256 pixels up, each
-        1.41 times the last; or how many at each scale, coarse to fine, such as (60, 42); one number is one scale.
+        1.41 times the last; or how many at each scale, coarse to fine, such as (60, 38); one number is one scale.
     content_weight, style_weight, total_variation_weight: factors of losses that have no units.
     style_layers: names, or {name: weight}.
     statistics: what a style is compared by, "split" (losses.split_statistics) or "gram", as in the paper.
@@ -283,7 +283,7 @@ def _counts(steps, size):
     if not counts or not all(isinstance(count, (int, np.integer)) and count >= 1 for count in counts):
         raise ValueError(
             f"steps is {steps!r}, expected one of {', '.join(map(repr, EFFORTS))}, "
-            "or whole numbers from 1 up, one for each scale, such as (60, 42)."
+            "or whole numbers from 1 up, one for each scale, such as (60, 38)."
         )
     return list(counts)
 
