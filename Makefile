@@ -26,7 +26,7 @@ outputs: .venv/installed  ## execute all notebooks and store their outputs in th
 handout: .venv/installed  ## out/handout: the class version, without solutions
 	$(BIN)/python tests/make_handout.py
 
-class: .venv/installed  ## out/class: the same with all packages, for no network (1.2 GB); FOR=3.12 names the Python
+class: .venv/installed  ## out/class: the same with all packages, for no network (1.3 GB); FOR=3.12 names the Python
 	$(BIN)/python tests/make_handout.py --class $(FOR)
 
 bench: .venv/installed  ## measure speed and memory, on an otherwise idle machine
