@@ -121,7 +121,7 @@ def test_bad_files_are_named_and_do_not_stop_the_rest(photos, painter, capsys):
     for name, words in {
         "broken.jpg": "cannot be read",
         "0/text.gif": "cannot be read",
-        "tiny.png": "16 on the",
+        "tiny.png": "the 16 on the",
     }.items():
         line = next(line for line in printed.err.splitlines() if str(photos / name) in line)
         assert words in line, line
@@ -153,9 +153,8 @@ def test_paintings_inside_the_folder_are_not_painted_again(photos, painter):
 BAD = {
     "painter": (["{photos}", "--painter", "monet"], "no painter monet: give one of starry_night"),
     "broken painter": (["{photos}", "--painter", "{photos}/notes.txt"], r"notes.txt is not a painter"),
-    "no such folder": (["{photos}/x", "--painter", "{painter}"], "no file or folder"),
     "empty": (["{photos}/.hidden/none", "--painter", "{painter}"], "nothing to paint in"),
-    "itself": (["{photos}", "--painter", "{painter}", "-o", "{photos}"], "would be replaced by its painting"),
+    "itself": (["{photos}", "--painter", "{painter}", "-o", "{photos}"], "is to be painted and would be replaced"),
     "same name": (["{photos}/0/photo0.png", "{photos}/.hidden/photo0.png", "--painter", "{painter}"], "rename one"),
     "size": (["{photos}", "--painter", "{painter}", "--size", "0"], "size is 0, expected a whole number"),
     "out is a file": (["{photos}", "--painter", "{painter}", "-o", "{photos}/cat.jpg"], "is a file, expected a folder"),
@@ -180,6 +179,5 @@ def test_bad_input_is_one_sentence_and_exit_code_2(name, photos, painter, capsys
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"])
 def test_wrong_shards_are_refused(text, capsys):
-    with pytest.raises(SystemExit) as exit:
-        cli.main(["paint", str(PHOTO), "--painter", "starry_night", "-o", "x", f"--shard={text}"])
-    assert exit.value.code == 2 and "expected I/N with I from 1 to N" in capsys.readouterr().err
+    assert cli.main(["paint", str(PHOTO), "--painter", "starry_night", "-o", "x", f"--shard={text}"]) == 2
+    assert "expected I/N with I from 1 to N" in capsys.readouterr().err
