@@ -38,7 +38,7 @@ def check_output(path, inputs=()):
     path = Path(path)
     if identity(path) and identity(path) in [identity(each) for each in inputs if each]:
         raise ValueError(f"{path} is one of the inputs, which would be replaced: choose another name for the output.")
-    if not _make_folder(path.parent) or path.exists() and not path.is_file():
+    if (path.exists() and not path.is_file()) or not _make_folder(path.parent):
         raise OSError(f"{path} cannot be written: choose a folder that exists and that you may write to.")
     return path
 

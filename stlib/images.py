@@ -82,7 +82,7 @@ def _missing_reader(path):
         try:
             import pillow_heif
         except ImportError:
-            return 'install what reads HEIC: pip install "stlib[heic]"; or save it as JPEG'
+            return "install what reads HEIC: pip install pillow-heif; or save it as JPEG"
         pillow_heif.register_heif_opener()
     return None
 

@@ -236,8 +236,8 @@ def test_a_loss_that_becomes_nan_keeps_the_last_good_picture(method, lake, starr
 
 def test_no_scale_is_under_the_minimum():
     assert _scales((180, 320), 320, 5, 16) == [(45, 80), (64, 113), (90, 160), (127, 226), (180, 320)]
-    assert _scales((27, 48), 48, 3, 16, "content") == [(16, 28), (19, 34), (27, 48)]
-    assert all(min(shape) >= 16 for shape in _scales((1000, 17), 1000, 5, 16, "content"))
+    assert _scales((27, 48), 48, 3, 16) == [(16, 28), (19, 34), (27, 48)]
+    assert all(min(shape) >= 16 for shape in _scales((1000, 17), 1000, 5, 16))
 
 
 BAD = {
