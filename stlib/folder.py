@@ -84,7 +84,7 @@ def find(paths, out):
     for path in paths:
         for source in pictures(path, out) if path.is_dir() else [path]:
             target = out / (source.relative_to(path) if path.is_dir() else source.name)
-            if target.suffix.lower() not in ENDINGS:  # IMG_1.heic may lie beside IMG_1.jpg
+            if target.suffix.lower() not in ENDINGS and not source.is_dir():  # IMG_1.heic may lie beside IMG_1.jpg
                 target = target.with_name(target.name + KINDS.get(kind(source), ".jpg"))
             if jobs.get(target, source) != source:
                 raise ValueError(f"{jobs[target]} and {source} would both become {target}: rename one.")

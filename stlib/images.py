@@ -62,6 +62,7 @@ def open_picture(path):
                     raise ValueError(f"{file.width} x {file.height} pixels are more than {MAX_PIXELS:,}")
                 yield file
     except Exception as error:  # a broken file makes Pillow raise almost any type
+        remedy = "see that you may read it" if getattr(error, "strerror", None) else remedy
         reason = "its content is no picture's" if isinstance(error, UnidentifiedImageError) else one_line(error)
         raise ValueError(f"{path} cannot be read as an image ({reason}): {remedy}.") from error
 
@@ -89,7 +90,8 @@ def _missing_reader(path):
 
 def one_line(error):
     """Return the message of an exception in at most 200 characters without line breaks."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split())[:200] or type(error).__name__
 
 
 def from_picture(picture):

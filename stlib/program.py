@@ -18,8 +18,10 @@ def run(main, arguments=None, name="stlib"):
     2 means that the command could not begin: `main` itself deals with single files that fail (`attempt`) and returns 1.
     What is raised or warned becomes a line on stderr that begins with `name`. SIGTERM is like Ctrl-C.
     """
-    while os.open(os.devnull, os.O_RDWR) <= 2:  # streams that were closed: a file must not get their numbers
-        pass
+    null = 0
+    while null <= 2:  # streams that were closed: a file must not get their numbers
+        null = os.open(os.devnull, os.O_RDWR)
+    os.close(null)
     out, err = _Stream(sys.stdout), _Stream(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: complain(message, name)
@@ -74,10 +76,12 @@ def complain(message, name="stlib"):
 
 
 def sentence(error):
-    """What an exception says, in one line; its type with it where the sentence is not ours."""
+    """What an exception says, in one line; what has no sentence of ours gets one."""
+    if isinstance(error, OSError) and error.strerror:  # the system's
+        return f"{error.filename or 'A file'} could not be read or written: {error.strerror}."
     text = " ".join(str(error).split())
     ours = isinstance(error, (ValueError, OSError)) and text
-    return text if ours else f"{type(error).__name__} {text}".strip()
+    return text if ours else f"It ended with {type(error).__name__} ({text})."
 
 
 def attempt(work, source, *arguments):

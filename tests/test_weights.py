@@ -139,7 +139,7 @@ def test_archives_that_are_no_network(tmp_path):
             path,
             **{f"{layer}/{part}": array for layer in arrays for part, array in zip(("kernel", "bias"), arrays[layer])},
         )
-        with pytest.raises(ValueError, match="is not a network, expected a file .*that train_slim wrote: copy") as error:
+        with pytest.raises(ValueError, match="is not a network, expected a file .*train_slim wrote: copy") as error:
             load_network(path)
         assert str(path) in str(error.value) and "\n" not in str(error.value)
 
