@@ -303,7 +303,7 @@ def _check_memory(network, layers, shape, style_shape, method, smallest):
     needed = per_pixel * max(shape[0] * shape[1], style_shape[0] * style_shape[1])
     free = psutil.virtual_memory().available
     if needed > free:
-        largest = int(max(shape) * (free / needed) ** 0.5)
+        largest = int(max(shape) * (0.9 * free / needed) ** 0.5)  # 0.9: sides are rounded
         smaller = f"take a size of at most {largest}, or " if largest >= smallest else ""  # of others, none would do
         raise ValueError(
             f"Size {max(shape)} needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
