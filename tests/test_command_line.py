@@ -1,6 +1,7 @@
 """The command line: what it writes, and that bad input is one sentence before any computing."""
 
 import functools
+import inspect
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from conftest import ROOT
 
 from stlib import __main__ as cli
 from stlib import images, photos
-from stlib.stylize import plan, stylize
+from stlib.stylize import EFFORTS, plan, stylize
 
 CAT = str(ROOT / "images/content/chelsea_cat.jpg")
 PALACE = str(ROOT / "images/content/summer_palace.jpg")
@@ -24,6 +25,12 @@ def test_help_has_an_example(capsys):
     assert (
         "python -m stlib images/content/summer_palace.jpg images/style/starry_night.jpg -o" in capsys.readouterr().out
     )
+
+
+def test_defaults_and_efforts_are_those_of_stylize():
+    defaults = {name: each.default for name, each in inspect.signature(stylize).parameters.items()}
+    assert photos.DEFAULTS == {name: defaults[name] for name in photos.DEFAULTS} | {"size": 512}
+    assert photos.EFFORTS == tuple(EFFORTS)
 
 
 def test_one_picture_with_its_settings(tmp_path, capsys):
