@@ -1,18 +1,22 @@
 """The command `python -m stlib paint`: paint many files with a painter; safe to stop and start again."""
 
 import argparse
+import collections
 import hashlib
+import os
 import re
-import sys
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from stlib import animation, images
+from stlib import animation, disk, images, program
 from stlib import weights as files
-from stlib.painter import load_painter, paint
 
-ENDINGS = (*images.FORMATS, ".gif")
+ENDINGS = (*images.FORMATS, ".gif")  # of paintings, which keep the names of the photos
+OTHER_ENDINGS = {*".apng .avif .bmp .heic .heif .hif .jfif .jp2 .jpe .jxl .ppm .psd .svg .tga".split(), *images.RAW}
+KINDS = {"GIF": ".gif", "PNG": ".png", "WEBP": ".webp"}  # formats, and the endings that paintings get where they have
+KINDS |= dict.fromkeys(("AVIF", "BMP", "HEIC", "HEIF", "JPEG", "JPEG2000", "MPO", "TIFF"), ".jpg")  # no ENDINGS
 
 EXAMPLE = """example, and the first of eight parts of a large folder:
   python -m stlib paint images/content --painter starry_night -o out/painted
@@ -23,7 +27,7 @@ EXAMPLE = """example, and the first of eight parts of a large folder:
 def parser():
     """Build the parser of this command."""
     parser = argparse.ArgumentParser(
-        "stlib paint", description="Paint photos and GIFs in a style that a painter has learned.", epilog=EXAMPLE,
+        "stlib paint", description="Paint pictures, still or moving, with a painter of one style.", epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("files", nargs="+", type=Path, metavar="FOLDER_OR_FILE", help="what to paint")
@@ -43,94 +47,142 @@ def shard(text):
 
 
 def main(arguments):
-    """Paint what the command line says; return 0, 1 if some files could not be painted, 2 for bad input, or 130."""
+    """Paint what the command line says; return the exit status. Raises ValueError or OSError if it cannot begin."""
     options = parser().parse_args(arguments)
-    try:
-        images.fit((1, 1), options.size)  # says what is wrong with a size
-        jobs = find(options.files, options.out)
-        part, count = options.shard
-        jobs = jobs[part - 1 :: count]
-        painter = load_painter(options.painter)
-        if options.out.exists() and not options.out.is_dir():
-            raise ValueError(f"{options.out} is a file, expected a folder for the pictures: choose another name.")
-        options.out.mkdir(parents=True, exist_ok=True)
-    except (ValueError, OSError) as error:
-        print(f"stlib: {error}", file=sys.stderr)
-        return 2
-    painted, present, failed = 0, 0, []
+    images.fit((1, 1), options.size)  # says what is wrong with a size
+    part, count = options.shard
+    jobs = find(options.files, options.out)[part - 1 :: count]
+    files.read_painter(options.painter)  # says what is wrong with it now: importing TensorFlow takes seconds
+    disk.check_folder(options.out)
+    with program.quiet():
+        from stlib.painter import load_painter
+    painter = load_painter(options.painter)
+    made = dict(painter=Path(options.painter).stem, size=options.size)
+    counts, failed, status = collections.Counter(), [], program.DONE
     try:
         for source, target in tqdm(jobs, unit="file"):
-            try:
-                digest = hashlib.sha256(source.read_bytes()).hexdigest()
-                made = dict(painter=Path(options.painter).stem, size=options.size, content_sha256=digest)
-                if target.exists():
-                    check_made(target, made)
-                    present += 1
-                else:
-                    paint_file(source, target, painter, options.size, made)
-                    painted += 1
-            except (ValueError, OSError, MemoryError) as error:
+            outcome = program.attempt(paint_once, source, target, painter, made)
+            counts[outcome] += 1
+            if not outcome:
                 failed.append(source)
-                tqdm.write(f"stlib: {error}" if str(source) in str(error) else f"stlib: {source}: {error}", sys.stderr)
+                status = program.SOME_FAILED
     except KeyboardInterrupt:
-        print("stlib: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
-    finally:
-        print(f"{options.out}: {painted} painted, {present} there already, {len(failed)} not painted")
-        print("".join(f"  not painted: {source}\n" for source in failed), end="")
-    return 1 if failed else 0
+        program.complain("interrupted; the same command goes on where it stopped")
+        status = program.INTERRUPTED
+    print(f"{options.out}: {counts['painted']} painted, {counts['there']} there already, {len(failed)} not painted")
+    print("".join(f"  not painted: {source}\n" for source in failed), end="")
+    return status
 
 
 def find(paths, out):
     """Pairs of a file to paint and the file to write, in the same order on every machine.
 
     Of a folder all pictures in it, with its subfolders kept; what lies in `out` is left out.
-    Raises ValueError or FileNotFoundError.
+    Raises ValueError if two would become one, or one that is to be painted would be replaced.
     """
     jobs = {}
     for path in paths:
-        if not path.exists():
-            raise FileNotFoundError(f"There is no file or folder {path}: check the name.")
         for source in pictures(path, out) if path.is_dir() else [path]:
             target = out / (source.relative_to(path) if path.is_dir() else source.name)
+            if target.suffix.lower() not in ENDINGS and not source.is_dir():  # IMG_1.heic may lie beside IMG_1.jpg
+                target = target.with_name(target.name + KINDS.get(kind(source), ".jpg"))
             if jobs.get(target, source) != source:
                 raise ValueError(f"{jobs[target]} and {source} would both become {target}: rename one.")
-            if target.resolve() == source.resolve():
-                raise ValueError(f"{source} would be replaced by its painting: choose another folder than {out}.")
             jobs[target] = source
     if not jobs:
         raise ValueError(f"There is nothing to paint in {', '.join(map(str, paths))}: expected {', '.join(ENDINGS)}.")
+    sources = {disk.identity(source) for source in jobs.values()} - {None}
+    for target in jobs:
+        if disk.identity(target) in sources:
+            raise ValueError(f"{target} is to be painted and would be replaced: choose another folder than {out}.")
     return [(source, target) for target, source in jobs.items()]
 
 
 def pictures(folder, out):
-    """The pictures in `folder`, sorted, without hidden ones and earlier paintings in `out`, a folder inside."""
-    inside = folder.resolve() in out.resolve().parents
-    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        painting = inside and out.resolve() in path.resolve().parents
-        if path.is_file() and path.suffix.lower() in ENDINGS and not hidden and not painting:
-            yield path
+    """What looks like a picture in `folder`, by name or content, and folders that cannot be looked into; sorted.
+
+    Hidden files and folders are left out, as is `out`, if it lies inside.
+    """
+    closed, found, painted = [], [], disk.identity(out)
+    for at, folders, names in os.walk(folder, onerror=closed.append):
+        visible = [Path(at, name) for name in folders if not name.startswith(".")]
+        visible = [path for path in visible if disk.identity(path) != painted or painted is None]
+        folders[:] = [path.name for path in visible]
+        found += [path for path in visible if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())]
+        found += [Path(at, name) for name in names if not name.startswith(".") and _looks_like_picture(Path(at, name))]
+    found += [Path(error.filename) for error in closed]
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
-def paint_file(source, target, painter, size, made):
-    """Paint one picture or animation and save it with `made`, a dict that says how and from what it was made."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.suffix.lower() == ".gif":
-        frames, timing = animation.load_frames(source)
-        painted = [paint(shrink(frame, size), painter) for frame in frames]
+def _looks_like_picture(path):
+    return path.suffix.lower() in ENDINGS or path.suffix.lower() in OTHER_ENDINGS or kind(path) in KINDS
+
+
+def kind(path):
+    """The format of a picture by its content, such as "PNG"; None if it is none or cannot be read."""
+    try:
+        if images.brand(disk.check_file(path)):
+            return images.brand(path)  # there may be nothing that reads it
+        with images.open_picture(path) as picture:
+            return picture.format
+    except (ValueError, OSError):
+        return None
+
+
+def paint_once(source, target, painter, made):
+    """Paint one file, or see that it was painted in the same way before; return "painted" or "there"."""
+    if source.is_dir():
+        raise OSError(f"{source} is a folder that may not be read, or a link to one: name the folder itself.")
+    digest = hashlib.sha256(disk.check_file(source, "a picture").read_bytes()).hexdigest()
+    made = made | {"content_sha256": digest}
+    if target.exists():
+        check_made(target, made)
+        return "there"
+    paint_file(source, target, painter, made)
+    return "painted"
+
+
+def paint_file(source, target, painter, made):
+    """Paint one picture, still or moving, and save it with `made`, a dict that says how and from what it was made."""
+    from stlib.painter import paint
+
+    with images.open_picture(source) as picture:
+        form, count = picture.format, getattr(picture, "n_frames", 1)
+    moving = count > 1 and form != "MPO"  # MPO: a JPEG with other views of the same, or smaller ones
+    if moving and animation.FORMATS.get(target.suffix.lower()) != form:
+        raise ValueError(f"{source} holds {count} frames or pages as {form}: save it as .gif, .webp or .png.")
+    moving |= target.suffix.lower() == ".gif"
+    frames, timing = animation.load_frames(source) if moving else ([images.load(source)], {})
+    shape = shrink(frames[0].shape, made["size"])
+    if any(np.ptp(frame, axis=(0, 1)).max() == 0 for frame in frames):
+        program.complain(f"{source} is of one color: whichever it is, a painter makes the same of it.")
+    painted = [paint(images.resize(frame, shape), painter) for frame in frames]
+    disk.check_folder(target.parent)
+    if moving:
+        alphas = [images.resize(np.dstack([alpha] * 3), shape)[..., 0] for alpha in timing.pop("alpha", [])]
+        timing |= {"alpha": alphas} if alphas else {}
         animation.save_frames(painted, target, timing, content=source.name, **made)
     else:
-        images.save(paint(shrink(images.load(source), size), painter), target, content=source.name, **made)
+        images.save(painted[0], target, content=source.name, **made)
 
 
-def shrink(image, size):
-    """The image with its longest side at most `size` pixels."""
-    return images.resize(image, images.fit(image.shape, min(size, max(image.shape[:2]))))
+def shrink(shape, size):
+    """Height and width with the longest side at most `size` pixels; ValueError if that is too narrow for a painter."""
+    from stlib.painter import MINIMUM_SIDE
+
+    short, long = sorted(shape[:2])
+    size = min(size, long)
+    if round(short * size / long) < MINIMUM_SIDE:
+        enough = -(-MINIMUM_SIDE * long // short)
+        remedy = f"take a size of at least {enough}" if enough <= long else "it is too narrow"
+        raise ValueError(
+            f"The picture has {shape[1]} x {shape[0]} pixels, and at size {size} fewer than the {MINIMUM_SIDE} on the "
+            f"short side that a painter needs: {remedy}."
+        )
+    return images.fit(shape, size)
 
 
 def check_made(target, made):
     """Raise ValueError unless the file that is there was made in the same way from the same picture."""
-    read = animation.load_comment if target.suffix.lower() == ".gif" else images.load_metadata
-    if not made.items() <= read(target).items():
+    if not made.items() <= images.load_metadata(target).items():
         raise ValueError(f"{target} is there already, made otherwise or from another picture: choose another folder.")

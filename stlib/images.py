@@ -5,13 +5,18 @@ An image is a float32 array (h, w, 3), RGB, values in [0, 1]. A batch adds a lea
 
 import contextlib
 import json
-import os
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError, features
+
+from stlib import disk
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw")  # cameras' own formats
+HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+BRANDS = dict.fromkeys(HEIC, "HEIC") | dict.fromkeys((b"avif", b"avis"), "AVIF")  # what such a file says of itself
 MAX_PIXELS = 89_000_000  # Pillow's own limit against decompression bombs
 DESCRIPTION, SOFTWARE = 0x010E, 0x0131  # EXIF tags that every format above can carry
 
@@ -21,24 +26,13 @@ def load(path, size=None):
 
     `size` is the longest side in pixels, the aspect ratio is kept; None keeps the file's own size.
     EXIF orientation is honored; gray, palette, CMYK and 16-bit files are converted, transparency is
-    laid over white, of an animation the first frame is taken.
+    laid over white; of an animation, or of several pages, the first is taken, with a warning.
     Raises FileNotFoundError if there is no such file, ValueError if it is not a readable image.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}: check the name and the folder ({path.absolute().parent}).")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, expected an image file: name one file in it.")
-    try:
-        with Image.open(path) as file:
-            if file.width * file.height > MAX_PIXELS:
-                raise ValueError(f"{file.width} x {file.height} pixels are more than {MAX_PIXELS:,}")
-            image = from_picture(ImageOps.exif_transpose(file))
-    except Exception as error:  # a broken file makes Pillow raise almost any type
-        raise ValueError(
-            f"{path} cannot be read as an image ({one_line(error)}): "
-            "expected a complete JPEG, PNG, WebP or TIFF file; open it in an image viewer and save it again."
-        ) from error
+    with open_picture(path) as file:
+        image, count = from_picture(ImageOps.exif_transpose(file)), getattr(file, "n_frames", 1)
+    if count > 1:
+        warnings.warn(f"{path} holds {count} pictures, frames or pages: the first is taken.", stacklevel=2)
     if size is None:
         return image
     try:
@@ -47,9 +41,57 @@ def load(path, size=None):
         raise ValueError(f"{path}: {error}") from None
 
 
+@contextlib.contextmanager
+def open_picture(path):
+    """Give the Pillow picture in a file to the `with` block; what goes wrong there is said in one sentence.
+
+    Raises FileNotFoundError if there is no such file, ValueError if it is not a readable image.
+    """
+    path = disk.check_file(path, "an image file")
+    remedy = "expected a complete JPEG, PNG, WebP or TIFF file; open it in an image viewer and save it again"
+    try:
+        if path.suffix.lower() in RAW:  # Pillow would take the thumbnail in it
+            remedy = "save it as JPEG or TIFF with the camera's program"
+            raise ValueError("a camera's raw file")
+        remedy = _missing_reader(path) or remedy
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own words
+            with Image.open(path) as file:
+                if file.width * file.height > MAX_PIXELS:
+                    remedy = "make it smaller in an image viewer"
+                    raise ValueError(f"{file.width} x {file.height} pixels are more than {MAX_PIXELS:,}")
+                yield file
+    except Exception as error:  # a broken file makes Pillow raise almost any type
+        remedy = "see that you may read it" if getattr(error, "strerror", None) else remedy
+        reason = "its content is no picture's" if isinstance(error, UnidentifiedImageError) else one_line(error)
+        raise ValueError(f"{path} cannot be read as an image ({reason}): {remedy}.") from error
+
+
+def brand(path):
+    """Return "HEIC" or "AVIF" if the file says that it is one, else None."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return BRANDS.get(head[8:]) if head[4:8] == b"ftyp" else None
+
+
+def _missing_reader(path):
+    """What to install for a HEIC or AVIF file, None if it is another file or nothing is missing."""
+    kind = brand(path)
+    if kind == "AVIF" and not features.check("avif"):
+        return "install what reads AVIF: pip install --upgrade pillow; or save it as JPEG"
+    if kind == "HEIC":
+        try:
+            import pillow_heif
+        except ImportError:
+            return "install what reads HEIC: pip install pillow-heif; or save it as JPEG"
+        pillow_heif.register_heif_opener()
+    return None
+
+
 def one_line(error):
     """Return the message of an exception in at most 200 characters without line breaks."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split())[:200] or type(error).__name__
 
 
 def from_picture(picture):
@@ -118,33 +160,17 @@ def to_uint8(image):
     return np.uint8(np.rint(np.clip(image, 0, 1) * 255))
 
 
-def check_output(path):
-    """Return `path` as a Path that `save` can write, its folder made; raise ValueError or OSError if not."""
+def check_output(path, inputs=()):
+    """Return `path` as a Path that `save` can write, its folder made; raise ValueError or OSError if not.
+
+    It may not be one of the files `inputs`.
+    """
     path = Path(path)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(
             f"{path} has the ending {path.suffix!r}, expected one of {', '.join(FORMATS)}: change the ending."
         )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(path.parent, os.W_OK) and not path.is_dir()
-    except OSError:
-        writable = False
-    if not writable:
-        raise OSError(f"{path} cannot be written: choose a folder that exists and that you may write to.")
-    return path
-
-
-@contextlib.contextmanager
-def whole_file(path):
-    """Give the path of a part to write beside `path`, which takes its place at the end: whole, or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    return disk.check_output(path, inputs)
 
 
 def save(image, path, **metadata):
@@ -154,29 +180,35 @@ def save(image, path, **metadata):
     Raises ValueError for an unknown ending or a wrong array, OSError where nothing can be written.
     """
     path, image = check_output(path), check_image(image)
+    write(Image.fromarray(to_uint8(image)), path, FORMATS[path.suffix.lower()], quality=95, exif=describe(metadata))
+    return path
+
+
+def describe(metadata):
+    """The EXIF of a picture that carries `metadata`, a dict."""
     exif = Image.Exif()
     exif[SOFTWARE] = "stlib: a synthetic picture made by neural style transfer"
     exif[DESCRIPTION] = json.dumps(metadata)
+    return exif
+
+
+def write(picture, path, kind, **options):
+    """Write a Pillow picture, whole or not at all. Raises OSError in one sentence."""
     try:
-        with whole_file(path) as part:
-            Image.fromarray(to_uint8(image)).save(part, FORMATS[path.suffix.lower()], quality=95, exif=exif)
+        with disk.whole_file(path) as part:
+            picture.save(part, kind, **options)
     except OSError as error:
         raise OSError(
             f"{path} could not be written ({one_line(error)}): free some space or choose another folder."
         ) from error
-    return path
 
 
 def load_metadata(path):
-    """Read back the `metadata` that `save` wrote into an image file, as a dict; empty if there is none."""
-    with Image.open(path) as file:
-        return parse_metadata(file.getexif().get(DESCRIPTION, "{}"))
-
-
-def parse_metadata(text):
-    """The dict that stands as JSON in `text`; empty if it is somebody else's text."""
+    """Read back the `metadata` that was saved with a picture, still or moving, as a dict; empty if there is none."""
+    with open_picture(path) as file:
+        text = file.getexif().get(DESCRIPTION) or file.info.get("comment", "")  # GIF has no EXIF
     try:
         metadata = json.loads(text)
-    except ValueError:
+    except ValueError:  # somebody else's text
         return {}
     return metadata if isinstance(metadata, dict) else {}

@@ -61,7 +61,8 @@ def load_painter(name):
 def paint(image, painter):
     """Paint a float image (h, w, 3) in [0, 1]: one pass, the same size back. Raises ValueError in one sentence.
 
-    What 4 does not divide is painted with its edge mirrored and cut again.
+    What 4 does not divide is painted with its edge mirrored and cut again. Instance normalization takes away what all
+    pixels have in common: of a black, a white and a gray picture a painter makes the same.
     """
     image = images.check_image(image)
     height, width = image.shape[:2]

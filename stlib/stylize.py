@@ -51,12 +51,14 @@ class Result:
     history: dict of arrays with a value for each step: "content", "style", "total_variation", "total", "scale".
     settings: the keyword arguments, so that `stylize(content, style, network, **settings)` paints it again.
     interrupted: True if it ended early, by Ctrl-C or because the loss was no longer finite.
+    diverged: True if it was the loss.
     """
 
     image: np.ndarray
     history: dict
     settings: dict
     interrupted: bool
+    diverged: bool = False
 
 
 @dataclass
@@ -127,6 +129,7 @@ def stylize(
     if method != "lbfgs":
         minimize = functools.partial(minimize, learning_rate=settings["learning_rate"])
     image, rows, interrupted = _start(init, content, style, shapes[0], seed), [], False
+    diverged = False
 
     def on_step(batch, losses):
         nonlocal image
@@ -151,14 +154,14 @@ def stylize(
     except KeyboardInterrupt:
         interrupted = True
     except FloatingPointError as loss:
-        interrupted = True
+        interrupted = diverged = True
         warnings.warn(
             f"The loss became {loss} at step {len(rows) + 1} of {sum(counts)}: the picture before it is returned; "
             "try a smaller learning rate or smaller weights.",
             stacklevel=2,
         )
     history = {name: np.array([row[name] for row in rows]) for name in (*weights, "total", "scale")}
-    return Result(images.resize(image, shapes[-1]), history, settings, interrupted)
+    return Result(images.resize(image, shapes[-1]), history, settings, interrupted, diverged)
 
 
 @functools.lru_cache(maxsize=1)
@@ -265,12 +268,17 @@ def plan(content, style, network, settings):
             raise ValueError(f"{name} is {settings[name]!r}, expected one of {', '.join(map(repr, choices))}.")
     counts = _counts(settings["steps"], settings["size"])
     minimum = max(minimum_side(network, layers), 2 * REACH)
-    shapes, style_shapes = (
-        _scales(image.shape, settings["size"], len(counts), minimum, name)
-        for image, name in ((content, "content"), (style, "style"))
-    )
-    _check_memory(network, layers, shapes[-1], style_shapes[-1], settings["method"])
-    return settings, counts, shapes, style_shapes
+    size, shapes, method = settings["size"], (style.shape, content.shape), settings["method"]
+    images.fit((1, 1), size)  # says what is wrong with a size
+    smallest = max(-(-minimum * max(shape[:2]) // min(shape[:2])) for shape in shapes)
+
+    def check_memory(size):
+        _check_memory(network, layers, *(images.fit(shape, size) for shape in shapes), method, smallest)
+
+    for name, shape in zip(("style", "content"), shapes):
+        _check_sides(name, shape, size, minimum, smallest, check_memory)
+    check_memory(size)
+    return settings, counts, *(_scales(shape, size, len(counts), minimum) for shape in reversed(shapes))
 
 
 def _counts(steps, size):
@@ -288,29 +296,40 @@ def _counts(steps, size):
     return list(counts)
 
 
-def _check_memory(network, layers, shape, style_shape, method):
+def _check_memory(network, layers, shape, style_shape, method, smallest):
     # Measured at 512 and 1024 px: 1,120 bytes a pixel with slim (104 activations), 2,780 with VGG16 (296); 1,100 more
     # with L-BFGS-B. Some room on top.
     per_pixel = 300 + 9 * floats_per_pixel(network, layers) + (1200 if method == "lbfgs" else 0)
     needed = per_pixel * max(shape[0] * shape[1], style_shape[0] * style_shape[1])
     free = psutil.virtual_memory().available
     if needed > free:
-        largest = int(max(shape) * (free / needed) ** 0.5)
+        largest = int(max(shape) * (0.9 * free / needed) ** 0.5)  # 0.9: sides are rounded
+        smaller = f"take a size of at most {largest}, or " if largest >= smallest else ""  # of others, none would do
         raise ValueError(
             f"Size {max(shape)} needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
-            f"take a size of at most {largest}, or close other programs."
+            f"{smaller}close other programs."
         )
 
 
-def _scales(shape, size, count, minimum, name):
+def _check_sides(name, shape, size, minimum, smallest, check_memory):
+    """Raise ValueError if a side is too short for the layers; what it advises works on this machine."""
+    height, width = (round(side * size / max(shape[:2])) for side in shape[:2])
+    if min(height, width) >= minimum:
+        return
+    try:
+        check_memory(smallest)
+        remedy = f"take a size of at least {smallest}, or shallower layers"
+    except ValueError:
+        remedy = "it is too narrow for these layers, so crop its long side"
+    raise ValueError(
+        f"The {name} image is {width} x {height} pixels at size {size}, and the deepest layer needs {minimum} "
+        f"on the short side: {remedy}."
+    )
+
+
+def _scales(shape, size, count, minimum):
     """Heights and widths from coarse to fine, the last with longest side `size`, no side under `minimum`."""
     full = images.fit(shape, size)
-    if min(full) < minimum:
-        enough = -(-minimum * max(shape[:2]) // min(shape[:2]))
-        raise ValueError(
-            f"The {name} image is {full[1]} x {full[0]} pixels at size {size}, and the deepest layer needs {minimum} "
-            f"on the short side: take a size of at least {enough}, or shallower layers."
-        )
     factors = [max(2 ** (-k / 2), minimum / min(full)) for k in reversed(range(count))]
     return [tuple(max(minimum, round(side * factor)) for side in full) for factor in factors]
 

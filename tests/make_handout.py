@@ -3,8 +3,10 @@
 usage: python tests/make_handout.py [--class [PYTHON]]     PYTHON: the class's version, such as 3.12, if not this one
 """
 
+import contextlib
 import json
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,8 @@ from pathlib import Path
 from string import Template
 
 import nbformat
+
+from stlib import program
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,14 +53,34 @@ def main(arguments):
     else:
         folder = make_handout(ROOT / "out/handout")
     print(f"{folder.relative_to(ROOT)}, {megabytes(folder.rglob('*'))} MB: begin with START.html")
+    return program.DONE
+
+
+@contextlib.contextmanager
+def whole_folder(folder):
+    """Give a folder to fill beside `folder`, whose place it takes at the end: whole, or not at all."""
+    part = folder.with_name(f".{secrets.token_hex(8)}.part")
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(folder, ignore_errors=True)
+        part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def make_handout(folder, wheel=None):
-    """Fill `folder` with notebooks without solutions, pictures, sheets, stlib's wheel and START.html."""
+    """Make `folder` with notebooks without solutions, pictures, sheets, stlib's wheel and START.html."""
+    with whole_folder(folder) as part:
+        fill_handout(part, wheel)
+    return folder
+
+
+def fill_handout(folder, wheel=None):
+    """Fill an empty folder with the handout."""
     from make_sheets import make_sheets
 
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "notebooks").mkdir(parents=True)
+    (folder / "notebooks").mkdir()
     own = {path.name for path in (ROOT / "images/own").iterdir()} - {"README.md"}  # the maker's, not the class's
     shutil.copytree(ROOT / "images", folder / "images", ignore=lambda at, names: own if Path(at).name == "own" else ())
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
@@ -73,7 +97,6 @@ def make_handout(folder, wheel=None):
     shutil.rmtree(folder / "build", ignore_errors=True)
     make_sheets(folder)
     write_start_page(folder, f"-m pip install {next(folder.glob('*.whl')).name}", NETWORK)
-    return folder
 
 
 def without_solutions(notebook):
@@ -102,8 +125,15 @@ def build_wheel(folder):
 
 
 def make_class(folder, version, wheel=None):
-    """Fill `folder` with the handout and with wheels/, which installs it on every platform without a network."""
-    make_handout(folder, wheel)
+    """Make `folder` with the handout and with wheels/, which installs it on every platform without a network."""
+    with whole_folder(folder) as part:
+        fill_class(part, version, wheel)
+    return folder
+
+
+def fill_class(folder, version, wheel=None):
+    """Fill an empty folder with the handout of a class."""
+    fill_handout(folder, wheel)
     (folder / "wheels").mkdir()
     rows = []
     for platform, (tags, markers) in PLATFORMS.items():
@@ -119,7 +149,6 @@ def make_class(folder, version, wheel=None):
         version=version, total=megabytes((folder / "wheels").iterdir()), rows="</li>\n<li>".join(rows)
     )
     write_start_page(folder, INSTALL, notes, version, version)
-    return folder
 
 
 def download(requirement, folder, version, tags, markers):
@@ -170,4 +199,4 @@ def write_start_page(folder, install, notes, python="3.12", pythons="3.10 to 3.1
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(program.run(main, name="make_handout"))

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stlib import images, network, optimize, pyramid
+from stlib import disk, images, network, optimize, program, pyramid
 from stlib import stylize as engine
 from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS, stylize
 
@@ -363,10 +363,16 @@ def make_sheets(folder):
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of the dates inside matplotlib's own fonts
     paths = [folder / "notation.pdf", folder / "debugging.pdf"]
     for path, figure in zip(paths, (notation_sheet(), debugging_card(pictures()))):
-        with matplotlib.rc_context(STYLE):
-            figure.savefig(path, metadata={"Title": path.stem, "CreationDate": None})
+        with matplotlib.rc_context(STYLE), disk.whole_file(path) as part:
+            figure.savefig(part, format="pdf", metadata={"Title": path.stem, "CreationDate": None})
     return paths
 
 
+def main(arguments):
+    """Write both into the folder named, or into out/handout; return the exit status."""
+    print(*make_sheets(*arguments or [ROOT / "out/handout"]), sep="\n")
+    return program.DONE
+
+
 if __name__ == "__main__":
-    print(*make_sheets(*sys.argv[1:] or [ROOT / "out/handout"]), sep="\n")
+    sys.exit(program.run(main, name="make_sheets"))

@@ -10,46 +10,49 @@ import time
 import warnings
 from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from stlib import disk, program
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS, OUT = ROOT / "notebooks", ROOT / "out"
 
 
 def main(arguments):
-    """Run the notebooks named, or all; return the exit code."""
+    """Run the notebooks named, or all, whatever fails among them; return the exit status."""
     write = "--write" in arguments
     names = tuple(name for name in arguments if name != "--write") or ("",)
     paths = [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if path.name.startswith(names)]
     if not paths:
         print(f"No notebook in {NOTEBOOKS} begins with {' or '.join(names)}.")
-        return 2
+        return program.USAGE
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="zmq")  # Windows' event loop, harmless
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # TensorFlow's greetings say nothing to a reader
     if write:
         os.environ["STLIB_NETWORK"] = "slim"  # committed outputs are the same everywhere
-    began = time.time()
+    began, failed = time.time(), []
     for number, path in enumerate(paths, start=1):
         print(f"[{number}/{len(paths)}] {path.name} ... ", end="", flush=True)
         start = time.perf_counter()
         try:
             notebook = execute(path)
-        except CellExecutionError as error:
+            if write:
+                store(clean(notebook), path)
+        except Exception as error:  # of a cell, or of a file that is no notebook
             print(f"failed\n{error}")
-            return 1
-        print(f"{time.perf_counter() - start:.0f} s", flush=True)
-        if write:
-            nbformat.write(clean(notebook), path)
+            failed.append(path.name)
+        else:
+            print(f"{time.perf_counter() - start:.0f} s", flush=True)
     pictures = [path for path in sorted(OUT.rglob("*")) if path.is_file() and path.stat().st_mtime >= began]
     print("\n".join(["Pictures:", *(f"  {os.path.relpath(path)}" for path in pictures)]))
-    return 0
+    print("".join(f"Failed: {name}\n" for name in failed), end="")
+    return program.SOME_FAILED if failed else program.DONE
 
 
 def execute(path):
     """Execute one notebook in its own folder with this Python and return it, its outputs filled in."""
-    notebook = nbformat.read(path, as_version=4)
+    import nbformat  # here, as all that takes time: Ctrl-C is no traceback
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(disk.check_file(path, "a notebook"), as_version=4)
     client = NotebookClient(
         notebook, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": path.parent}}
     )
@@ -68,5 +71,13 @@ def clean(notebook):
     return notebook
 
 
+def store(notebook, path):
+    """Write a notebook, whole or not at all."""
+    import nbformat
+
+    with disk.whole_file(path) as part:
+        nbformat.write(notebook, part)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(program.run(main, name="run_notebooks"))

@@ -1,4 +1,4 @@
-"""Animated GIFs: frames, their number and timing come back, nothing still begins to move, faults are one sentence."""
+"""Moving pictures: frames, their number and timing come back, nothing still begins to move, faults are one sentence."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_number_timing_and_metadata_come_back(frames, tmp_path):
     animation.save_frames(frames, path, {"duration": DURATIONS, "loop": 2}, painter="p", size=3)
     again, timing = animation.load_frames(path)
     assert timing == {"duration": DURATIONS, "loop": 2}
-    assert animation.load_comment(path) == {"painter": "p", "size": 3}
+    assert images.load_metadata(path) == {"painter": "p", "size": 3}
     assert len(again) == len(frames)
     for before, after in zip(frames, again):
         assert after.shape == before.shape and after.dtype == np.float32
@@ -52,11 +52,12 @@ def test_an_animation_from_elsewhere(tmp_path):
         picture.paste((0, 0, 255, 255), (10 * k, 0, 10 * k + 10, 20))
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=70, disposal=2)
     frames, timing = animation.load_frames(tmp_path / "a.gif")
-    assert timing == {"duration": [70, 70, 70]}
+    alphas = timing.pop("alpha")
+    assert timing == {"duration": [70, 70, 70]} and [alpha.mean() for alpha in alphas] == pytest.approx([1 / 3] * 3)
     for k, frame in enumerate(frames):
         np.testing.assert_allclose(frame[:, 10 * k : 10 * k + 10], np.broadcast_to((0, 0, 1), (20, 10, 3)), atol=0.01)
         assert frame.sum() == pytest.approx(20 * 10 + 20 * 20 * 3, rel=0.01)  # blue square, white ground
-    assert animation.load_comment(tmp_path / "a.gif") == {}
+    assert images.load_metadata(tmp_path / "a.gif") == {}
 
 
 def test_broken_files(frames, tmp_path):

@@ -1,15 +1,23 @@
 """`python -m stlib paint`: every file once, whatever stops it; bad files named; GIF in, GIF out."""
 
+import contextlib
+import functools
 import hashlib
+import io
+import os
+import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from stlib import __main__ as cli
 from stlib import animation, folder, images
-from stlib.painter import build_painter
+from stlib.painter import build_painter, load_painter
 from stlib.weights.train_painter import write
 
 PHOTO = ROOT / "images/content/chelsea_cat.jpg"
@@ -121,7 +129,7 @@ def test_bad_files_are_named_and_do_not_stop_the_rest(photos, painter, capsys):
     for name, words in {
         "broken.jpg": "cannot be read",
         "0/text.gif": "cannot be read",
-        "tiny.png": "16 on the",
+        "tiny.png": "the 16 on the",
     }.items():
         line = next(line for line in printed.err.splitlines() if str(photos / name) in line)
         assert words in line, line
@@ -153,9 +161,8 @@ def test_paintings_inside_the_folder_are_not_painted_again(photos, painter):
 BAD = {
     "painter": (["{photos}", "--painter", "monet"], "no painter monet: give one of starry_night"),
     "broken painter": (["{photos}", "--painter", "{photos}/notes.txt"], r"notes.txt is not a painter"),
-    "no such folder": (["{photos}/x", "--painter", "{painter}"], "no file or folder"),
     "empty": (["{photos}/.hidden/none", "--painter", "{painter}"], "nothing to paint in"),
-    "itself": (["{photos}", "--painter", "{painter}", "-o", "{photos}"], "would be replaced by its painting"),
+    "itself": (["{photos}", "--painter", "{painter}", "-o", "{photos}"], "is to be painted and would be replaced"),
     "same name": (["{photos}/0/photo0.png", "{photos}/.hidden/photo0.png", "--painter", "{painter}"], "rename one"),
     "size": (["{photos}", "--painter", "{painter}", "--size", "0"], "size is 0, expected a whole number"),
     "out is a file": (["{photos}", "--painter", "{painter}", "-o", "{photos}/cat.jpg"], "is a file, expected a folder"),
@@ -180,6 +187,101 @@ def test_bad_input_is_one_sentence_and_exit_code_2(name, photos, painter, capsys
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"])
 def test_wrong_shards_are_refused(text, capsys):
-    with pytest.raises(SystemExit) as exit:
-        cli.main(["paint", str(PHOTO), "--painter", "starry_night", "-o", "x", f"--shard={text}"])
-    assert exit.value.code == 2 and "expected I/N with I from 1 to N" in capsys.readouterr().err
+    assert cli.main(["paint", str(PHOTO), "--painter", "starry_night", "-o", "x", f"--shard={text}"]) == 2
+    assert "expected I/N with I from 1 to N" in capsys.readouterr().err
+
+
+def still(path, height=20, **options):
+    noise = np.random.default_rng(height).integers(0, 256, (height, 24, 3), np.uint8)
+    Image.fromarray(noise).save(path, **options)
+
+
+def moving(path, **options):
+    pictures = [Image.new("RGBA", (23, 18), (80 * k, 99, 0, 255)) for k in range(3)]
+    for k, picture in enumerate(pictures):
+        picture.paste((0, 0, 0, 0), (5 * k, 0, 5 * k + 5, 9))
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[40, 80, 120], loop=2, **options)
+
+
+def text(path):
+    path.write_text("Dear diary")
+
+
+def half(path):
+    still(path)
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def pages(path, **options):
+    Image.new("L", (20, 20)).save(path, save_all=True, append_images=[Image.new("L", (20, 20), 99)], **options)
+
+
+load_once = functools.lru_cache(load_painter)  # it is compiled anew each time
+LEFT = "left out"
+FILES = [  # ending, how such a file is made, ending of its painting; or what is said instead, with LEFT nothing
+    (".jpg", still, ".jpg"),
+    (".TIF", still, ".TIF"),
+    (".bmp", still, ".bmp.jpg"),
+    ("", functools.partial(still, format="WEBP"), ".webp"),
+    (".data", functools.partial(still, format="JPEG"), ".data.jpg"),
+    (".gif", functools.partial(moving, disposal=2), ".gif"),
+    (".png", moving, ".png"),
+    (".webp", moving, ".webp"),
+    (".JPG", functools.partial(pages, format="MPO"), ".JPG"),
+    (".jpeg", half, "cannot be read as an image"),
+    (".jpg", text, "cannot be read as an image"),
+    (".heic", text, "cannot be read as an image"),
+    (".nef", functools.partial(still, format="TIFF"), "a camera's raw file"),
+    (".png", functools.partial(still, height=8), "24 x 8 pixels"),
+    (".tiff", pages, "holds 2 frames or pages as TIFF"),
+    (".jpg", functools.partial(moving, format="WEBP"), "holds 3 frames or pages as WEBP"),
+    (".jpg", lambda path: path.symlink_to(path.name), "There is no file"),
+    (".jpg", lambda path: os.mkfifo(path), "is a pipe"),
+    (".txt", text, LEFT),
+    (".mp4", lambda path: path.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isom"), LEFT),
+    ("", lambda path: path.write_bytes(b""), LEFT),
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and links")
+@settings(max_examples=40)
+@given(
+    drawn=st.lists(st.tuples(st.sampled_from(range(len(FILES))), st.sampled_from(["", "a/", "b c/星/"])), max_size=7)
+)
+@example(drawn=[(number, "") for number in range(len(FILES))])
+def test_every_file_is_painted_or_named_and_unchanged(drawn, painter, tmp_path_factory):
+    at = tmp_path_factory.mktemp("drawn")
+    (at / "in").mkdir()
+    good, bad, left = {}, {}, []
+    for k, (number, subfolder) in enumerate(drawn):
+        ending, make, outcome = FILES[number]
+        source = at / f"in/{subfolder}{k}{ending}"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        make(source)
+        if outcome == LEFT:
+            left.append(source)
+        elif outcome.startswith("."):
+            good[source] = at / f"painted/{subfolder}{k}{outcome}"
+        else:
+            bad[source] = outcome
+    before = {path: path.read_bytes() for path in (at / "in").rglob("*") if path.is_file()}
+    out, err = io.StringIO(), io.StringIO()
+    load = mock.patch("stlib.painter.load_painter", load_once)
+    with load, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = paint(at / "in", painter)
+    assert status == (1 if bad else 0 if good else 2)
+    assert {path: path.read_bytes() for path in (at / "in").rglob("*") if path.is_file()} == before
+    assert names(at / "painted") == sorted(target.relative_to(at / "painted").as_posix() for target in good.values())
+    for source, target in good.items():
+        if source.suffix == ".JPG":  # several views in one file
+            assert f"{source} holds 2 pictures, frames or pages: the first is taken." in err.getvalue()
+            continue
+        (frames, asked), (painted, timing) = animation.load_frames(source), animation.load_frames(target)
+        assert [frame.shape for frame in painted] == [frame.shape for frame in frames]
+        np.testing.assert_array_equal(timing.pop("alpha", []), asked.pop("alpha", []))
+        assert timing == asked and (len(frames) == 1 or timing == {"duration": [40, 80, 120], "loop": 2})
+    lines = err.getvalue().splitlines()
+    for source, words in bad.items():
+        assert any(str(source) in line and words in line for line in lines), lines
+        assert f"  not painted: {source}\n" in out.getvalue()
+    assert not any(str(source) in line.split() for source in left for line in lines)

@@ -174,6 +174,20 @@ def test_pictures_of_whoever_makes_it_stay(tmp_path, monkeypatch, wheel):
     assert (folder / "images/style/a.jpg").exists()
 
 
+def test_one_that_fails_keeps_the_old_one(tmp_path, monkeypatch, wheel):
+    (tmp_path / "handout").mkdir()
+    (tmp_path / "handout/START.html").write_text("of last year")
+
+    def full_disk(folder):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("make_sheets.make_sheets", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        make_handout.make_handout(tmp_path / "handout", wheel)
+    assert [path.name for path in tmp_path.iterdir()] == ["handout"]
+    assert [path.read_text() for path in (tmp_path / "handout").iterdir()] == ["of last year"]
+
+
 # --- make class
 
 

@@ -1,6 +1,8 @@
 """Images: round trips, every mode and orientation, one clear sentence for whatever cannot be read or written."""
 
 import os
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -78,7 +80,8 @@ def test_exif_orientation_is_honored(tmp_path, orientation):
 def test_first_frame_of_an_animation(tmp_path):
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    np.testing.assert_allclose(images.load(tmp_path / "a.gif")[0, 0], [1, 0, 0])
+    with pytest.warns(UserWarning, match=r"a\.gif holds 2 pictures, frames or pages: the first is taken"):
+        np.testing.assert_allclose(images.load(tmp_path / "a.gif")[0, 0], [1, 0, 0])
 
 
 def test_paths_with_spaces_and_other_letters(tmp_path, rng):
@@ -123,6 +126,34 @@ def test_files_that_cannot_be_loaded(tmp_path):
             ValueError, match=f"{name} cannot be read as an image .*: expected a complete JPEG.*save it again"
         ):
             images.load(tmp_path / name)
+
+
+def test_what_reads_heic_and_avif_is_named(tmp_path, monkeypatch):
+    asked = []
+    for brand, module, supported, words in (
+        ("heic", None, True, "install what reads HEIC: pip install pillow-heif; or save it as JPEG"),
+        ("heic", types.SimpleNamespace(register_heif_opener=lambda: asked.append(1)), True, "save it again"),
+        ("avif", None, False, "install what reads AVIF: pip install --upgrade pillow; or save it as JPEG"),
+        ("avif", None, True, "save it again"),
+    ):
+        monkeypatch.setitem(sys.modules, "pillow_heif", module)
+        monkeypatch.setattr(images.features, "check", lambda name, supported=supported: supported)
+        (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftyp" + brand.encode() + b"\0\0\0\0")  # whatever its name
+        with pytest.raises(ValueError, match=rf"a\.jpg cannot be read as an image \(.*\): .*{words}"):
+            images.load(tmp_path / "a.jpg")
+    assert asked == [1]
+
+
+def test_heic_is_read(tmp_path, rng):
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(Image.new("RGB", (64, 48), "red")).save(tmp_path / "a.jpg")
+    np.testing.assert_allclose(images.load(tmp_path / "a.jpg"), np.broadcast_to([1, 0, 0], (48, 64, 3)), atol=0.05)
+
+
+def test_raw_files_are_refused(tmp_path):
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.CR2", "TIFF")  # the thumbnail that Pillow sees
+    with pytest.raises(ValueError, match=r"a\.CR2 cannot be read .*raw file\): save it as JPEG or TIFF"):
+        images.load(tmp_path / "a.CR2")
 
 
 def test_decompression_bombs(tmp_path):

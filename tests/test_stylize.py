@@ -1,15 +1,33 @@
 """stylize and its two optimizers: what the picture gains, what it keeps, and how a run ends."""
 
+import inspect
 import json
+import re
+from types import SimpleNamespace
+from unittest import mock
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from stlib import images, optimize
 from stlib.network import load_network
-from stlib.stylize import COARSEST, METHODS, RECIPES, STYLE_LAYERS, _compile, _counts, _moved, _moves, _scales, stylize
+from stlib.stylize import (
+    COARSEST,
+    METHODS,
+    RECIPES,
+    STYLE_LAYERS,
+    _compile,
+    _counts,
+    _moved,
+    _moves,
+    _scales,
+    plan,
+    stylize,
+)
 
 FAST = dict(size=48, steps=(3, 2))
 
@@ -235,9 +253,30 @@ def test_a_loss_that_becomes_nan_keeps_the_last_good_picture(method, lake, starr
 
 
 def test_no_scale_is_under_the_minimum():
-    assert _scales((180, 320), 320, 5, 16, "content") == [(45, 80), (64, 113), (90, 160), (127, 226), (180, 320)]
-    assert _scales((27, 48), 48, 3, 16, "content") == [(16, 28), (19, 34), (27, 48)]
-    assert all(min(shape) >= 16 for shape in _scales((1000, 17), 1000, 5, 16, "content"))
+    assert _scales((180, 320), 320, 5, 16) == [(45, 80), (64, 113), (90, 160), (127, 226), (180, 320)]
+    assert _scales((27, 48), 48, 3, 16) == [(16, 28), (19, 34), (27, 48)]
+    assert all(min(shape) >= 16 for shape in _scales((1000, 17), 1000, 5, 16))
+
+
+SIDE = st.integers(1, 3000)
+
+
+@given(content=st.tuples(SIDE, SIDE), style=st.tuples(SIDE, SIDE), size=SIDE, free=st.floats(7, 12))
+@example(content=(1, 500), style=(300, 400), size=500, free=10.7)
+@example(content=(1, 60), style=(1, 60), size=900, free=7)
+def test_advice_works(network, content, style, size, free):
+    """Whatever size is advised is taken: under the memory that is there, for the sides that the layers need."""
+    parameters = inspect.signature(stylize).parameters.values()
+    settings = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+    pictures = [SimpleNamespace(shape=(*shape, 3)) for shape in (content, style)]
+    with mock.patch("psutil.virtual_memory", lambda: SimpleNamespace(available=10**free)):
+        try:
+            plan(*pictures, network, settings | {"size": size})
+        except ValueError as error:
+            advice = re.search(r"take a size of at (?:most|least) (\d+)", str(error))
+            assert advice or re.search("too narrow for these layers|: close other programs", str(error))
+            if advice:
+                plan(*pictures, network, settings | {"size": int(advice[1])})
 
 
 BAD = {

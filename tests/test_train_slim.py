@@ -283,5 +283,5 @@ def test_foreign_networks_are_refused(damage, tmp_path):
     train_slim.write(path, arrays)
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(ValueError, match="is not a network that train_slim wrote"):
+    with pytest.raises(ValueError, match="is not a network, expected a file"):
         load_network(path)

@@ -9,6 +9,7 @@ import http.client
 import os
 import urllib.request
 import warnings
+import zipfile
 from importlib import resources
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from stlib.images import one_line, whole_file
+from stlib.disk import check_file, whole_file
+from stlib.images import one_line
 
 EMBEDDED = {  # SHA-256 of the networks that come with the course
     "slim": "45bea51212866d8417d8d98477975a9a8d3ec9ec4a9766bd4ccec051f0283ed4",
@@ -41,9 +43,20 @@ def read_embedded(name):
     return read_npz(_published(name, EMBEDDED[name]))
 
 
+def check_network(name):
+    """Raise FileNotFoundError or ValueError if `name` cannot be a network: at once, without TensorFlow."""
+    path = Path(name)
+    if path.suffix == ".npz":
+        read_npz(path)
+    elif name != "vgg19" and name not in EMBEDDED:
+        _check_network_file(path)
+        if not (h5py.is_hdf5(path) or zipfile.is_zipfile(path)):
+            raise _not_published(path)
+
+
 def read_npz(path):
     """Read a network of VGG's kind as {layer: [kernel, bias]}. Raises FileNotFoundError or ValueError."""
-    _check_exists(path)
+    _check_network_file(path)
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             layers = dict.fromkeys(name.split("/")[0] for name in arrays)  # a set that keeps the order
@@ -60,7 +73,7 @@ def read_npz(path):
             channels = len(bias)
     except Exception as error:  # NumPy raises almost any type for a broken or foreign file
         raise ValueError(
-            f"{path} is not a network that train_slim wrote ({one_line(error)}): copy it again, or name another file."
+            f"{path} is not a network, expected a file (.npz) that train_slim wrote: copy it again, or name another."
         ) from error
     return arrays
 
@@ -72,15 +85,18 @@ def read_painter(name):
     FileNotFoundError if there is no such file.
     """
     path = _published(f"painter_{name}", PAINTERS[name]) if name in PAINTERS else Path(name)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"There is no painter {name}: give one of {', '.join(PAINTERS)}, or the path of a file from train_painter."
         )
+    check_file(path, "a painter")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {variable: np.float32(arrays[variable]) for variable in arrays}
     except Exception as error:  # NumPy raises almost any type for a broken or foreign file
-        raise ValueError(f"{path} is not a painter ({one_line(error)}): copy it again.") from error
+        raise ValueError(
+            f"{path} is not a painter, expected a file (.npz) that train_painter wrote: copy it again, or name another."
+        ) from error
 
 
 def _published(name, digest):
@@ -90,11 +106,19 @@ def _published(name, digest):
     return path
 
 
-def _check_exists(path):
-    if not path.is_file():
+def _check_network_file(path):
+    if not path.exists():
         raise FileNotFoundError(
             f"There is no network {path}: give 'slim', 'vgg16', 'vgg19' or the path of a file of VGG16 or VGG19."
         )
+    check_file(path, "a network")
+
+
+def _not_published(path):
+    return ValueError(
+        f"{path} is not a network, expected a complete file of VGG16 or VGG19 without top (.h5, .weights.h5, .keras): "
+        "copy or download it again."
+    )
 
 
 def read_published(path, networks):
@@ -102,7 +126,7 @@ def read_published(path, networks):
 
     Returns that network. Raises FileNotFoundError or ValueError.
     """
-    _check_exists(path)
+    check_network(path)
     for network in networks:
         try:
             with warnings.catch_warnings():
@@ -112,9 +136,7 @@ def read_published(path, networks):
             return network
         except Exception as error:  # h5py and Keras raise almost any type for a broken or foreign file
             failure = error
-    raise ValueError(
-        f"{path} is not a complete file of VGG16 or VGG19 without top ({one_line(failure)}): copy or download it again."
-    ) from failure
+    raise _not_published(path) from failure
 
 
 def _read_legacy(path, network):
@@ -135,7 +157,7 @@ def vgg19_file():
     path = cache / "models" / VGG19_URL.rsplit("/", 1)[1]
     if not path.exists():
         _download(VGG19_URL, path)
-    elif _md5(path) != VGG19_MD5:
+    elif _md5(check_file(path)) != VGG19_MD5:
         raise ValueError(f"{path} is damaged (wrong MD5 sum): move it away, then try again to download it anew.")
     return path
 

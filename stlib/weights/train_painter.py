@@ -18,12 +18,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from stlib import images
+from stlib import disk, images, program
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_network
 from stlib.painter import build_painter, load_painter
 from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
-from stlib.weights.training import Training, in_one_sentence, read_pictures
+from stlib.weights.training import Training, read_pictures
 
 CROP = 192  # pixels
 STYLE_SIZES = (384, 192)  # longest side of the painting, at each size at which styles are compared
@@ -134,7 +134,7 @@ def _digest(arrays):
 
 def write(path, painter):
     """Write a painter as `load_painter` reads it: float16, no pickles, whole or not at all."""
-    with images.whole_file(path) as part, part.open("wb") as file:
+    with disk.whole_file(path) as part, part.open("wb") as file:
         np.savez(file, **{variable.path: np.float16(variable) for variable in painter.variables})
 
 
@@ -154,7 +154,7 @@ def main(arguments=None):
     parser.add_argument(
         "--noise-weight", type=float, default=3, help="more: less flicker in moving pictures (%(default)s)"
     )
-    return in_one_sentence("train_painter", run, parser.parse_args(arguments))
+    return program.run(lambda arguments: run(parser.parse_args(arguments)), arguments, "train_painter")
 
 
 def run(options):
@@ -164,7 +164,7 @@ def run(options):
             f"--out {options.out} --steps {options.steps} --crops {options.crops} --noise-weight "
             f"{options.noise_weight}: expected a file ending in .npz, 1 step and crop or more, and a weight from 0 up."
         )
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    disk.check_output(options.out, [options.style, options.network, options.start])
     style, network = images.load(options.style), load_network(options.network)
     start = load_painter(options.start) if options.start else None
     settings = dict(steps=options.steps, seed=options.seed, noise_weight=options.noise_weight, crops=options.crops)

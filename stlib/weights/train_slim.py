@@ -17,11 +17,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from stlib import images
+from stlib import disk, images, program
 from stlib.network import build_network, feature_extractor, load_network, preprocess
 from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, stylize
 from stlib.weights.prune import LEVELS, arrays_of, compute, prune, scale, standardize
-from stlib.weights.training import SIDE, Training, in_one_sentence, read_pictures
+from stlib.weights.training import SIDE, Training, read_pictures
 
 WIDTHS = (16, 64, 112, 160, 176)  # channels of the five blocks; VGG16: 64, 128, 256, 512, 512
 HINT = 0.25  # weight of the error in layers that painting does not read; in those that it reads 1
@@ -72,7 +72,7 @@ def rescale(arrays, batch):
 
 def write(path, arrays):
     """Write arrays as `load_network` reads them: kernels as float16, no pickles, whole or not at all."""
-    with images.whole_file(path) as part, part.open("wb") as file:
+    with disk.whole_file(path) as part, part.open("wb") as file:
         kernels = {f"{layer}/kernel": np.float16(kernel) for layer, (kernel, _) in arrays.items()}
         biases = {f"{layer}/bias": np.float32(bias) for layer, (_, bias) in arrays.items()}
         np.savez(file, **{name: (kernels | biases)[name] for k in arrays for name in (f"{k}/kernel", f"{k}/bias")})
@@ -193,7 +193,7 @@ def main(arguments=None):
     parser.add_argument("--heldout", type=Path, help="folder of other pictures, on which the errors are printed")
     parser.add_argument("--steps", type=int, default=STEPS, help="of 8 crops each (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of crops, misleading and painted pictures (%(default)s)")
-    return in_one_sentence("train_slim", run, parser.parse_args(arguments))
+    return program.run(lambda arguments: run(parser.parse_args(arguments)), arguments, "train_slim")
 
 
 def run(options):
@@ -202,7 +202,7 @@ def run(options):
         raise ValueError(
             f"--out {options.out} --steps {options.steps}: expected a file ending in .npz and 4 steps or more."
         )
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    disk.check_output(options.out, [options.teacher])
     teacher, pictures = load_network(options.teacher), read_pictures(options.images)
     heldout = read_pictures(options.heldout, CROP) if options.heldout else None
     training = Distillation(teacher, pictures, WIDTHS, options.steps, options.seed, PAINTED)

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from stlib import images
+from stlib import disk, images
 
 SIDE, FEWEST = 144, 16  # pixels of a picture, fewest pictures to train on
 CHECKPOINT_EVERY = 250  # steps
@@ -25,7 +24,7 @@ def read_pictures(folder, side=SIDE):
     for path in tqdm(paths, desc="pictures", unit="file"):
         try:
             picture = images.load(path)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             warnings.warn(f"left out: {error}", stacklevel=2)
             continue
         height, width = picture.shape[:2]
@@ -57,18 +56,18 @@ class Training:
 
     def save(self, path):
         """Write a checkpoint, whole or not at all."""
-        with images.whole_file(path) as part, part.open("wb") as file:
+        with disk.whole_file(path) as part, part.open("wb") as file:
             state = {f"state{k}": variable.numpy() for k, variable in enumerate(self.state)}
             np.savez(file, step=self.step, settings=self.settings(), **state)
 
     def restore(self, path):
         """Continue from a checkpoint; raises ValueError if it belongs to other settings or pictures."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(disk.check_file(path), allow_pickle=False) as file:
                 step, settings = int(file["step"]), str(file["settings"])
                 values = [file[f"state{k}"] for k in range(len(self.state))]
         except Exception as error:  # a broken file makes NumPy raise almost any type
-            raise ValueError(f"{path} is not a checkpoint ({images.one_line(error)}): move it away.") from error
+            raise ValueError(f"{path} is not a checkpoint of a training: move it away.") from error
         if settings != self.settings():
             raise ValueError(f"{path} is of a training with other settings or pictures: move it away to begin anew.")
         for variable, value in zip(self.state, values):
@@ -94,13 +93,3 @@ class Training:
             print(f"\nStopped after step {self.step}: the same command goes on from {checkpoint}.")
             return None
         return recent
-
-
-def in_one_sentence(program, run, options):
-    """Return the exit code of `run(options)`, 2 for bad input; warnings and errors are one line on stderr each."""
-    warnings.showwarning = lambda message, *_: print(f"{program}: {message}", file=sys.stderr)
-    try:
-        return run(options)
-    except (ValueError, OSError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 2

@@ -1,0 +1,146 @@
+"""The command `python -m stlib CONTENT... STYLE -o OUT`: paint photos in the style of a painting, one by one."""
+
+import argparse
+import inspect
+import os
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stlib import color, images, program
+from stlib import weights as files
+
+# As in stylize.py, but for the size. Importing that takes seconds, and --help or a wrong name should not.
+DEFAULTS = dict(size=512, steps="normal", content_weight=None, style_weight=1.0, init="content", seed=0)
+EFFORTS = ("draft", "normal", "fine")
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
+
+EXAMPLE = """example:
+  python -m stlib images/content/summer_palace.jpg images/style/starry_night.jpg -o out/palace.png --size 640
+  python -m stlib paint --help    (many photos at once, with a painter that has learned one style)
+"""
+
+
+def main(arguments):
+    """Paint what the command line says; return the exit status. Raises ValueError or OSError if it cannot begin."""
+    options = parser().parse_args(arguments)
+    name = options.network or os.environ.get("STLIB_NETWORK") or "vgg16"  # beauty first
+    paths = output_paths(options.content, options.style, options.out, name)
+    style = images.load(options.style)
+    files.check_network(name)
+    failed = [photo for photo in options.content if not program.attempt(is_picture, photo)]
+    if len(failed) < len(paths):
+        with program.quiet():
+            from stlib.network import load_network
+            from stlib.stylize import plan, stylize
+        network, parameters = load_network(name), inspect.signature(stylize).parameters.values()
+        settings = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+        settings |= {name: getattr(options, name) for name in DEFAULTS}
+        del settings["callback"]
+        plan(style, style, network, settings)  # says what is wrong with the settings or the painting
+    for photo, path in zip(options.content, paths):
+        if photo not in failed and not program.attempt(paint, photo, path, options, style, network, settings):
+            failed.append(photo)
+    if len(paths) > 1:
+        print("".join(f"  not painted: {photo}\n" for photo in failed), end="")
+    return program.SOME_FAILED if failed else program.DONE
+
+
+def parser():
+    """Build the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        "stlib", description="Paint photos in the style of a painting.", epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("content", nargs="+", type=Path, metavar="CONTENT", help="the photos to paint")
+    parser.add_argument("style", type=Path, metavar="STYLE", help="the painting to take the style from")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="file to write; a folder for several photos")
+    parser.add_argument("--size", type=int, help="longest side of the result in pixels (%(default)s)")
+    parser.add_argument(
+        "--steps", type=_steps, help=f"how long: {', '.join(EFFORTS)}, or N,N,... at each scale (%(default)s)"
+    )
+    parser.add_argument("--network", help="vgg16, slim (six times as fast), vgg19 (80 MB, once), or a path (vgg16)")
+    parser.add_argument("--content-weight", type=float, help="more: closer to the photo (0.06; slim: 0.03)")
+    parser.add_argument("--style-weight", type=float, help="more: closer to the painting (%(default)s)")
+    parser.add_argument("--init", help="where to start: content, style or noise (%(default)s)")
+    parser.add_argument("--keep-colors", action="store_true", help="transfer luminance only, keep the photo's colors")
+    parser.add_argument("--seed", type=int, help="of the moves, and of the noise (%(default)s)")
+    parser.set_defaults(**DEFAULTS)
+    return parser
+
+
+def _steps(text):
+    return text if text in EFFORTS else tuple(int(count) for count in text.split(","))
+
+
+def output_paths(contents, style, out, network):
+    """One writable path for each content: `out` itself, or files in the folder `out`; raise ValueError or OSError."""
+    paths = [out]
+    if len(contents) > 1 or out.is_dir():
+        if out.suffix.lower() in images.FORMATS and not out.is_dir():
+            raise ValueError(
+                f"{out} is a file name, expected a folder for {len(contents)} photos: leave out the ending."
+            )
+        paths = [out / f"{content.stem}_{style.stem}.png" for content in contents]
+    names = [str(path).casefold() for path in paths]  # a.jpg and A.jpg are one file on some disks
+    for name, content in zip(names, contents):
+        if names.count(name) > 1:
+            raise ValueError(f"Several photos are called {content.stem}, which would give one file: rename one.")
+    for path in paths:
+        for each in (path, unfinished(path)):
+            images.check_output(each, [*contents, style, network])
+    return paths
+
+
+def unfinished(path):
+    """The name that a picture gets if it is not finished."""
+    return path.with_stem(f"{path.stem}.unfinished")
+
+
+def is_picture(path):
+    """Return True, or raise what `images.load` raises, as far as the beginning of the file shows it."""
+    with images.open_picture(path):
+        return True
+
+
+def paint(name, path, options, style, network, settings):
+    """Paint one picture, save it with its settings, return its path; if it is not finished, raise after saving it.
+
+    Raises ValueError or OSError, or KeyboardInterrupt.
+    """
+    from stlib.stylize import plan, stylize
+
+    start = first = time.perf_counter()
+    content = images.load(name)
+    _, counts, shapes, _ = plan(content, style, network, settings)
+    pair = color.gray_pair(content, style) if options.keep_colors else (content, style)
+    pixels = [height * width for height, width in shapes]
+    work = sum(count * each for count, each in zip(counts, pixels))  # a step takes as long as it has pixels
+    with tqdm(total=work, desc=path.name, bar_format=BAR) as bar:
+
+        def show(progress):
+            nonlocal first
+            first = first if progress.step > 1 else time.perf_counter()  # the step before it was compiled, too
+            if progress.step == min(4, progress.total):
+                seconds = (time.perf_counter() - first) / 3 * work / pixels[0]
+                draft = "" if network.name == "slim" else "; a draft: --network slim, or --steps draft"
+                tqdm.write(f"{path.name}: about {seconds:.0f} s with {network.name}{draft}", sys.stderr)
+            bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
+            bar.update(pixels[progress.scale - 1])
+
+        result = stylize(*pair, network, callback=show, **settings)
+    image = result.image
+    if options.keep_colors:
+        image = color.with_luminance(images.resize(content, image.shape[:2]), color.luminance(image))
+    path = unfinished(path) if result.interrupted else path
+    made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=network.name)
+    images.save(image, path, **made, **result.settings)
+    print(f"{path} ({time.perf_counter() - start:.1f} s)")
+    if result.diverged:
+        raise ValueError(f"{name} is not finished, for its loss became infinite: {path} is what there was before.")
+    if result.interrupted:
+        raise KeyboardInterrupt  # all of it, not the next photo
+    return path
