@@ -145,7 +145,7 @@ def test_statistics_differ(network, lake, starry):
 def test_steps_by_word():
     assert _counts("normal", 256) == [60] and _counts("normal", 96) == [60] and _counts("normal", 320) == [60, 38]
     assert _counts("normal", 512) == [60, 38, 25] and _counts("normal", 1024) == [60, 38, 25, 20, 20]
-    assert _counts("draft", 512) == [30, 21, 15] and _counts("fine", 512) == [120, 84, 59]
+    assert _counts("draft", 512) == [30, 19, 12] and _counts("fine", 512) == [120, 77, 49]
     assert _counts(7, 512) == [7] and _counts((4, 3), 512) == [4, 3]
 
 
