@@ -18,7 +18,7 @@ from stlib.checks.gradients import (  # noqa: F401
     content_gradient,
     relative_style_gradient,
 )
-from stlib.checks.gram import blended_styles, gram_by_loops, gram_per_position, style_distance  # noqa: F401
+from stlib.checks.lesson_03 import blended_styles, gram_by_loops, gram_per_position, style_distance  # noqa: F401
 from stlib.checks.optimization import broken_programs, largest_stable_step, momentum, stopping_rule  # noqa: F401
 from stlib.checks.painting import kept_channel, kept_region, made_again, mixed_style  # noqa: F401
 from stlib.checks.quasi_newton import boxed_lbfgs, projected_gradient, remembered_pairs, secant_step  # noqa: F401

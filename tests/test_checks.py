@@ -1,0 +1,160 @@
+"""The checks of all exercises: right answers pass however written, each mistake gets its own hint, nothing else passes.
+
+The mistakes and laws are declared with the exercises (stlib/checks); here stand right answers, written in other ways.
+"""
+
+import ast
+import re
+
+import nbformat
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+
+from stlib import checks
+from stlib.checks.exercise import IN_PLACE, Exercise
+
+EXERCISES = {name: each for name, each in vars(checks).items() if isinstance(each, Exercise)}
+
+
+def foreign(answer):
+    """The same answer, as if it were the reader's own."""
+    if isinstance(answer, tuple):
+        return tuple(map(foreign, answer))
+    return (lambda *arguments, **settings: answer(*arguments, **settings)) if callable(answer) else answer
+
+
+def rows(features):
+    return np.reshape(features, (-1, np.shape(features)[-1]))
+
+
+def distance_by_tensorflow(image, style, features):
+    grams = []
+    for x in (image, style):
+        x = tf.constant(x, tf.float32)
+        x = (x - tf.reduce_mean(x, (0, 1))) / tf.math.reduce_std(x, (0, 1))
+        F = {k: tf.convert_to_tensor(f) for k, f in features(x[None]).items()}
+        grams.append({k: tf.einsum("bhwi,bhwj->ij", f, f) / (f.shape[1] * f.shape[2]) for k, f in F.items()})
+    return tf.add_n([tf.reduce_sum(tf.abs(grams[0][k] - grams[1][k])) for k in grams[0]])
+
+
+def gram_by_tensorflow(features):
+    G = tf.zeros((features.shape[-1],) * 2)
+    for f in tf.reshape(features, (-1, features.shape[-1])):
+        G += tf.tensordot(f, f, 0)
+    return G
+
+
+RIGHT = {
+    "gram_by_loops": [gram_by_tensorflow, lambda f: sum(map(np.outer, rows(f), rows(f)))],
+    "gram_per_position": [
+        lambda f: np.stack([rows(x).T @ rows(x) / len(rows(x)) for x in f]),
+        lambda f: tf.einsum("bhwi,bhwj->bij", f, f) / f[0, ..., 0].size,
+    ],
+    "style_distance": [distance_by_tensorflow],
+    "blended_styles": [lambda A, B, t: {k: tf.constant(A[k]) + t * (tf.constant(B[k]) - A[k]) for k in B}],
+}
+
+
+def solutions():
+    """The answers of the notebooks' solutions, which need no more than what their notebook defines."""
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        trees = [ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M)) for cell in code]
+        kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef)
+        kept = [n for tree in trees for n in tree.body if isinstance(n, kinds) or "IMAGENET_MEAN =" in ast.unparse(n)]
+        for cell, tree in zip(code, trees):
+            if "solution" in cell.metadata.get("tags", []):
+                call = tree.body[-1].test
+                if call.func.attr in EXERCISES:
+                    yield pytest.param(kept, call, id=call.func.attr)
+
+
+@pytest.mark.parametrize("definitions, call", [*solutions()])
+def test_the_notebooks_solution_passes(definitions, call, capsys):
+    names = {}
+    exec(compile(ast.Module(definitions, []), "notebook", "exec"), names)
+    assert eval(ast.unparse(call), names), capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_right_answers_pass(name, capsys):
+    for answer in [foreign(EXERCISES[name].right), *RIGHT[name]]:
+        assert EXERCISES[name](answer) is True, capsys.readouterr().out
+        assert "All of it holds" in capsys.readouterr().out
+
+
+MISTAKES = [pytest.param(name, hint, wrong, id=f"{name}: {hint}")
+            for name, exercise in EXERCISES.items() for hint, wrong in exercise.mistakes.items()]  # fmt: skip
+BREACHES = [pytest.param(name, law, wrong, id=f"{name}: {law.statement}")
+            for name, exercise in EXERCISES.items() for law in exercise.laws for wrong in law.broken_by]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, hint, answer", MISTAKES)
+def test_a_mistake_gets_its_own_hint(name, hint, answer, capsys):
+    """So no two mistakes of an exercise coincide in all cases."""
+    assert EXERCISES[name](foreign(answer)) is False
+    assert f"Hint: {hint}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name, law, answer", BREACHES)
+def test_a_law_is_broken(name, law, answer, capsys):
+    assert EXERCISES[name](foreign(answer)) is False
+    out = capsys.readouterr().out
+    assert f"NO   {law.statement}\n     Hint: " in out, out
+    assert law.advice(answer) in out or any(hint in out for hint in EXERCISES[name].mistakes), out
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_each_law_can_be_broken(name):
+    assert all(law.broken_by for law in EXERCISES[name].laws)
+
+
+def arrays(x):
+    """All arrays, lists and dicts among arguments, at any depth."""
+    inner = x.values() if isinstance(x, dict) else x if isinstance(x, (tuple, list)) else ()
+    yield from [x] * isinstance(x, (np.ndarray, list, dict))
+    for each in inner:
+        yield from arrays(each)
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_arguments_must_not_change(name, capsys):
+    """Whichever argument it is; exercises whose answers are no functions of arrays have none."""
+    exercise = EXERCISES[name]
+    if not isinstance(exercise.right, type(foreign)):
+        return
+    for k in range(len(list(arrays(exercise.trials[0][1]))) if exercise.trials else 0):
+
+        def spoiling(*arguments, k=k):
+            result = exercise.right(*arguments)
+            for each in list(arrays(arguments))[k : k + 1]:
+                each.clear() if isinstance(each, dict) else each.sort() if isinstance(each, list) else each.fill(
+                    each.max() + 1
+                )
+            return result
+
+        assert exercise(spoiling) is False
+        assert IN_PLACE in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_unsolved_or_broken_says_so(name, capsys):
+    def starter(*_):
+        raise NotImplementedError
+
+    def broken(*_):
+        raise KeyError("oops")
+
+    for answer in (None, ..., starter, lambda *_: None, lambda *_: ...):
+        assert EXERCISES[name](answer) is False
+        assert "Not solved yet" in capsys.readouterr().out
+    assert EXERCISES[name](broken) is False
+    assert "your code raised KeyError" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_reference_is_no_answer(name, capsys):
+    assert EXERCISES[name](EXERCISES[name].right) is False
+    assert "write yours" in capsys.readouterr().out
