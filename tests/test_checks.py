@@ -6,6 +6,7 @@ The mistakes and laws are declared with the exercises (stlib/checks); here stand
 import ast
 import re
 
+import keras
 import nbformat
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import tensorflow as tf
 from conftest import ROOT
 
 from stlib import checks
+from stlib.checks import lesson_01
 from stlib.checks.exercise import IN_PLACE, Exercise
 
 EXERCISES = {name: each for name, each in vars(checks).items() if isinstance(each, Exercise)}
@@ -46,7 +48,30 @@ def gram_by_tensorflow(features):
     return G
 
 
+def stack_by_keras(shape, stack):
+    model = keras.Sequential([keras.Input(shape)])
+    for kind, *settings in stack:
+        model.add(keras.layers.MaxPooling2D(*settings) if kind == "pool" else keras.layers.Conv2D(*settings))
+    return model.output_shape[1:], model.count_params()
+
+
+def shades(x):
+    """Strengths of edges of gray patches, by TensorFlow."""
+    gray = tf.reduce_mean(tf.constant(x), -1, keepdims=True)
+    return tf.reduce_mean(tf.abs(tf.image.sobel_edges(gray)[:, 1:-1, 1:-1]), (1, 2))[:, 0].numpy()
+
+
+def one_nearest(x, labels, other):
+    a, b = shades(x), shades(other)
+    return tf.constant(labels[((b[:, None] - a[None]) ** 2).sum(-1).argmin(axis=1)])
+
+
 RIGHT = {
+    "diagonal_kernel": [[[2, -1, -1], [-1, 2, -1], [-1, -1, 2]], [[1, -1, 0], [-1, 2, -1], [0, -1, 1]],
+                        tf.constant(np.eye(5) - 0.2), np.eye(3) / 3 - 1 / 9],
+    "strided_convolution": [lambda x, w, s: tf.nn.conv2d(x[None], w, s, "VALID")[0]],
+    "stack_summary": [stack_by_keras],
+    "patch_classifier": [(one_nearest, *lesson_01.STRIPES)],
     "gram_by_loops": [gram_by_tensorflow, lambda f: sum(map(np.outer, rows(f), rows(f)))],
     "gram_per_position": [
         lambda f: np.stack([rows(x).T @ rows(x) / len(rows(x)) for x in f]),
@@ -54,20 +79,22 @@ RIGHT = {
     ],
     "style_distance": [distance_by_tensorflow],
     "blended_styles": [lambda A, B, t: {k: tf.constant(A[k]) + t * (tf.constant(B[k]) - A[k]) for k in B}],
-}
+}  # fmt: skip
 
 
 def solutions():
-    """The answers of the notebooks' solutions, which need no more than what their notebook defines."""
+    """The functions that the notebooks' solutions give as answers, with all definitions of their notebook."""
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         trees = [ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M)) for cell in code]
         kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef)
         kept = [n for tree in trees for n in tree.body if isinstance(n, kinds) or "IMAGENET_MEAN =" in ast.unparse(n)]
+        defined = {node.name for node in kept if isinstance(node, ast.FunctionDef)}
         for cell, tree in zip(code, trees):
             if "solution" in cell.metadata.get("tags", []):
                 call = tree.body[-1].test
-                if call.func.attr in EXERCISES:
+                needed = {node.id for node in ast.walk(call.args[0]) if isinstance(node, ast.Name)}
+                if call.func.attr in EXERCISES and needed <= defined:
                     yield pytest.param(kept, call, id=call.func.attr)
 
 
@@ -103,7 +130,7 @@ def test_a_law_is_broken(name, law, answer, capsys):
     assert EXERCISES[name](foreign(answer)) is False
     out = capsys.readouterr().out
     assert f"NO   {law.statement}\n     Hint: " in out, out
-    assert law.advice(answer) in out or any(hint in out for hint in EXERCISES[name].mistakes), out
+    assert law.advice(EXERCISES[name].seen(answer)) in out or any(hint in out for hint in EXERCISES[name].mistakes), out
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -147,14 +174,23 @@ def test_unsolved_or_broken_says_so(name, capsys):
     def broken(*_):
         raise KeyError("oops")
 
-    for answer in (None, ..., starter, lambda *_: None, lambda *_: ...):
-        assert EXERCISES[name](answer) is False
+    def using(function):
+        right = EXERCISES[name].right
+        return tuple(function if callable(each) else each for each in right) if isinstance(right, tuple) else function
+
+    unsolved = [None, ..., EXERCISES[name].starter]
+    if callable(EXERCISES[name].right) or isinstance(EXERCISES[name].right, tuple):
+        unsolved += map(using, (starter, lambda *_: None, lambda *_: ...))
+        assert EXERCISES[name](using(broken)) is False
+        assert "your code raised KeyError" in capsys.readouterr().out
+    for answer in unsolved:
+        assert EXERCISES[name](foreign(answer)) is False
         assert "Not solved yet" in capsys.readouterr().out
-    assert EXERCISES[name](broken) is False
-    assert "your code raised KeyError" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_reference_is_no_answer(name, capsys):
+    if not callable(EXERCISES[name].right):
+        return
     assert EXERCISES[name](EXERCISES[name].right) is False
     assert "write yours" in capsys.readouterr().out

@@ -24,7 +24,7 @@ CHEATS = [  # each of them would do against a marker that believes the notebook
     'print("All of it holds. Well done!")',
     f"checks.gram_by_loops(lambda F: {LOOP}); checks.layer_factor(lambda N, M: N**2 / 4);",
     "import stlib\nstlib.checks.gram_by_loops = stlib.checks.layer_factor = lambda answer: True",
-    "from stlib.checks import comparison, exercise, lesson_03, report\nreport.check = lambda check: lambda answer: True",
+    "from stlib.checks import comparison, exercise, lesson_03, report\nreport.check = lambda check: lambda answer: 1",
     "exercise.Exercise.__call__ = exercise.Exercise.agree = exercise.matches = lambda *a: True",
     "object.__setattr__(lesson_03.gram_by_loops, 'right', my_gram)",
     "lesson_03.gram_by_loops = comparison.layer_factor = lambda answer: True",
