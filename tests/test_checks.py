@@ -13,9 +13,9 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from stlib import checks
-from stlib.checks import lesson_01
-from stlib.checks.exercise import IN_PLACE, Exercise
+from stlib import checks, network
+from stlib.checks import lesson_01, lesson_02
+from stlib.checks.exercise import IN_PLACE, Exercise, apply
 
 EXERCISES = {name: each for name, each in vars(checks).items() if isinstance(each, Exercise)}
 
@@ -66,7 +66,39 @@ def one_nearest(x, labels, other):
     return tf.constant(labels[((b[:, None] - a[None]) ** 2).sum(-1).argmin(axis=1)])
 
 
+def field_backwards(stack):
+    r = 1
+    for kernel, stride in stack[::-1]:
+        r = (r - 1) * stride + kernel
+    return np.int64(r)
+
+
+def compiled_target(net, photo, layer):
+    cut = keras.Model(net.input, net.get_layer(layer).output)
+    P = cut.predict(network.preprocess(photo)[None], verbose=0)
+    return tf.function(lambda x: tf.nn.l2_loss(cut(network.preprocess(x)[None]) - P))
+
+
+def cloned_extractor(net, layers):
+    def clone(layer):
+        if isinstance(layer, keras.layers.MaxPooling2D):
+            return keras.layers.AveragePooling2D(2, name=layer.name)
+        return layer.__class__.from_config(layer.get_config())
+
+    copy = keras.models.clone_model(net, clone_function=clone)
+    copy.set_weights(net.get_weights())
+    return network.feature_extractor(copy, layers)
+
+
 RIGHT = {
+    "preprocess_and_inverse": [
+        (lambda x: tf.reverse(x, [-1]) * 255 - lesson_02.MEAN, lambda x: tf.reverse(x + lesson_02.MEAN, [-1]) / 255),
+        [lambda x: np.stack([x[..., 2 - k] * 255.0 - lesson_02.MEAN[k] for k in range(3)], axis=-1),
+         lambda x: x[..., [2, 1, 0]] / 255 + lesson_02.MEAN[::-1] / 255],
+    ],
+    "receptive_field": [field_backwards, lambda stack: tf.constant(field_backwards(stack))],
+    "content_target": [compiled_target],
+    "average_pooling": [cloned_extractor],
     "diagonal_kernel": [[[2, -1, -1], [-1, 2, -1], [-1, -1, 2]], [[1, -1, 0], [-1, 2, -1], [0, -1, 1]],
                         tf.constant(np.eye(5) - 0.2), np.eye(3) / 3 - 1 / 9],
     "strided_convolution": [lambda x, w, s: tf.nn.conv2d(x[None], w, s, "VALID")[0]],
@@ -146,24 +178,40 @@ def arrays(x):
         yield from arrays(each)
 
 
-@pytest.mark.parametrize("name", EXERCISES)
+FUNCTIONS = [name for name, each in EXERCISES.items() if each.call is apply and each.trials]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_arguments_must_not_change(name, capsys):
-    """Whichever argument it is; exercises whose answers are no functions of arrays have none."""
+    """Whichever of them it is."""
     exercise = EXERCISES[name]
-    if not isinstance(exercise.right, type(foreign)):
-        return
-    for k in range(len(list(arrays(exercise.trials[0][1]))) if exercise.trials else 0):
+    for k in range(len([*arrays(exercise.trials[0][1])])):
 
         def spoiling(*arguments, k=k):
             result = exercise.right(*arguments)
-            for each in list(arrays(arguments))[k : k + 1]:
-                each.clear() if isinstance(each, dict) else each.sort() if isinstance(each, list) else each.fill(
-                    each.max() + 1
-                )
+            each = [*arrays(arguments)][k]
+            if isinstance(each, np.ndarray):
+                each[...] = ~each if each.dtype == bool else each + 1
+            else:
+                each.clear()
             return result
 
         assert exercise(spoiling) is False
         assert IN_PLACE in capsys.readouterr().out
+
+
+def in_place(photo):
+    photo *= 0.5
+    return photo
+
+
+@pytest.mark.parametrize("name, answer", [
+    ("preprocess_and_inverse", (lambda x: 2 * lesson_02.prepare(in_place(x)) + lesson_02.MEAN, lesson_02.invert)),
+    ("content_target", lambda net, photo, layer: compiled_target(net, 2 * in_place(photo), layer)),
+])  # fmt: skip
+def test_nor_must_others(name, answer, capsys):
+    assert EXERCISES[name](foreign(answer)) is False
+    assert IN_PLACE in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", EXERCISES)
@@ -180,7 +228,7 @@ def test_unsolved_or_broken_says_so(name, capsys):
 
     unsolved = [None, ..., EXERCISES[name].starter]
     if callable(EXERCISES[name].right) or isinstance(EXERCISES[name].right, tuple):
-        unsolved += map(using, (starter, lambda *_: None, lambda *_: ...))
+        unsolved += [using(starter)] + [lambda *_: None, lambda *_: ...] * (name in FUNCTIONS)
         assert EXERCISES[name](using(broken)) is False
         assert "your code raised KeyError" in capsys.readouterr().out
     for answer in unsolved:

@@ -5,7 +5,6 @@ They return True or False, so that a solution can end with `assert checks.gram_b
 
 from stlib.checks.comparison import adain_batch, covariance_from_gram, layer_factor, unbiased_mmd  # noqa: F401
 from stlib.checks.control import content_map, feathered_guides, guided_moments, mixed_targets  # noqa: F401
-from stlib.checks.features import average_pooling, content_target, preprocess_and_inverse, receptive_field  # noqa: F401
 from stlib.checks.gradients import (  # noqa: F401
     absolute_variation_gradient,
     balanced_weights,
@@ -18,6 +17,7 @@ from stlib.checks.lesson_01 import (  # noqa: F401
     stack_summary,
     strided_convolution,
 )
+from stlib.checks.lesson_02 import average_pooling, content_target, preprocess_and_inverse, receptive_field  # noqa: F401
 from stlib.checks.lesson_03 import blended_styles, gram_by_loops, gram_per_position, style_distance  # noqa: F401
 from stlib.checks.optimization import broken_programs, largest_stable_step, momentum, stopping_rule  # noqa: F401
 from stlib.checks.painting import kept_channel, kept_region, made_again, mixed_style  # noqa: F401

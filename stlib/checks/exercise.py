@@ -36,6 +36,10 @@ class Law:
         return self.hint(answer) if callable(self.hint) else self.hint
 
 
+def apply(answer, *arguments):
+    return answer(*arguments)
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Exercise:
     """An exercise; called with an answer it prints what holds and a hint, never raises, and returns True or False."""
@@ -46,7 +50,7 @@ class Exercise:
     mistakes: dict = field(default_factory=dict)  # hint -> a wrong answer
     hint: str = "compare with an example worked out by hand."  # where no mistake is recognized
     result: str = "it returns what is asked for"
-    call: Callable = lambda answer, *arguments: answer(*arguments)  # how an answer is put to use
+    call: Callable = apply  # how an answer is put to use
     seen: Callable = lambda answer: answer  # what the laws are asked about
     unique: bool = True  # if not, the laws alone decide, and the cases only tell mistakes apart
     starter: object = None  # what stands in the notebook at first, if it runs

@@ -196,7 +196,7 @@ stack_summary = Exercise(
         "with 'same' padding and stride 1 the size stays.": wrong(same=floor),
         "with 'same' a side of n becomes n / s, rounded up: -(-n // s).": wrong(same=lambda side, k, s: side // s),
         "with 'same', k // 2 on both sides is too much for an even k.": wrong(same=rim(lambda k: k // 2)),
-        "with 'same', (k - 1) // 2 on both sides is one too few for an even k.": wrong(same=rim(lambda k: (k - 1) // 2)),
+        "with 'same', (k - 1) // 2 on both sides is too little for an even k.": wrong(same=rim(lambda k: (k - 1) // 2)),
         "'valid' rounds down: (n - k) // s + 1.": wrong(valid=lambda side, k, s: ceil(side - k, k, s) + 1),
         "without padding, or with a stride, it shrinks.": sizes_stay,
         "one channel for each filter comes out, pooling keeps them.": wrong(new=False),
