@@ -5,12 +5,6 @@ They return True or False, so that a solution can end with `assert checks.gram_b
 
 from stlib.checks.comparison import adain_batch, covariance_from_gram, layer_factor, unbiased_mmd  # noqa: F401
 from stlib.checks.control import content_map, feathered_guides, guided_moments, mixed_targets  # noqa: F401
-from stlib.checks.gradients import (  # noqa: F401
-    absolute_variation_gradient,
-    balanced_weights,
-    content_gradient,
-    relative_style_gradient,
-)
 from stlib.checks.lesson_01 import (  # noqa: F401
     diagonal_kernel,
     patch_classifier,
@@ -19,7 +13,13 @@ from stlib.checks.lesson_01 import (  # noqa: F401
 )
 from stlib.checks.lesson_02 import average_pooling, content_target, preprocess_and_inverse, receptive_field  # noqa: F401
 from stlib.checks.lesson_03 import blended_styles, gram_by_loops, gram_per_position, style_distance  # noqa: F401
-from stlib.checks.optimization import broken_programs, largest_stable_step, momentum, stopping_rule  # noqa: F401
+from stlib.checks.lesson_04 import (  # noqa: F401
+    absolute_variation_gradient,
+    balanced_weights,
+    content_gradient,
+    relative_style_gradient,
+)
+from stlib.checks.lesson_05 import broken_programs, largest_stable_step, momentum, stopping_rule  # noqa: F401
 from stlib.checks.painting import kept_channel, kept_region, made_again, mixed_style  # noqa: F401
 from stlib.checks.quasi_newton import boxed_lbfgs, projected_gradient, remembered_pairs, secant_step  # noqa: F401
 from stlib.checks.real_time import fair_shards, flicker, instance_normalization, transposed_writes  # noqa: F401
