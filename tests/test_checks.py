@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from stlib import checks, network
+from stlib import checks, images, network
 from stlib.checks import lesson_01, lesson_02, lesson_04, lesson_05
 from stlib.checks.exercise import IN_PLACE, Exercise, apply
 
@@ -126,6 +126,26 @@ def stop_later(history, limit):
     return len(lowest) > 80 and lowest[-1] > 0.999 * lowest[-61]
 
 
+def channel_by_mask(painted, photo, channel):
+    mask = tf.one_hot(channel, 3)
+    return mask * images.resize(photo, painted.shape[:2]) + (1 - mask) * painted
+
+
+def smoothly(painted, photo, keep, width):
+    places = np.argwhere(keep)
+    far = [min((np.hypot(*(places - at).T)), default=np.inf) for at in np.ndindex(keep.shape)]
+    t = tf.cast(tf.clip_by_value(np.reshape(far, (*keep.shape, 1)) / width, 0, 1), tf.float32)
+    return photo + t * t * (3 - 2 * t) * (painted - photo)
+
+
+def again_by_name(path, pictures, network, paint):
+    saved = images.load_metadata(path)
+    if not saved or saved["network"] != network.name:
+        raise ValueError("no settings in this file, or another network's")
+    saved |= {name: images.load(pictures[saved[name]]) for name in ("content", "style")} | {"network": network}
+    return paint(**saved)
+
+
 RIGHT = {
     "preprocess_and_inverse": [
         (lambda x: tf.reverse(x, [-1]) * 255 - lesson_02.MEAN, lambda x: tf.reverse(x + lesson_02.MEAN, [-1]) / 255),
@@ -156,6 +176,11 @@ RIGHT = {
     "momentum": [nesterov_as_correction],
     "largest_stable_step": [lambda H: 2 / np.linalg.norm(H, 2), by_power_iteration],
     "stopping_rule": [stop_later],
+    "kept_channel": [channel_by_mask],
+    "mixed_style": [lambda a, b, s: tf.concat([b[: round(s * len(a))], a[: len(a) - round(s * len(a))]], axis=0),
+                    lambda a, b, s: np.where(np.arange(a.shape[1])[:, None] < (1 - s) * a.shape[1], a, b)],
+    "kept_region": [smoothly],
+    "made_again": [again_by_name],
 }  # fmt: skip
 
 

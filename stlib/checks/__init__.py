@@ -20,7 +20,7 @@ from stlib.checks.lesson_04 import (  # noqa: F401
     relative_style_gradient,
 )
 from stlib.checks.lesson_05 import broken_programs, largest_stable_step, momentum, stopping_rule  # noqa: F401
-from stlib.checks.painting import kept_channel, kept_region, made_again, mixed_style  # noqa: F401
+from stlib.checks.lesson_06 import kept_channel, kept_region, made_again, mixed_style  # noqa: F401
 from stlib.checks.quasi_newton import boxed_lbfgs, projected_gradient, remembered_pairs, secant_step  # noqa: F401
 from stlib.checks.real_time import fair_shards, flicker, instance_normalization, transposed_writes  # noqa: F401
 from stlib.checks.slim import best_readout, merged_predictor, multiply_adds, rescaled_pair  # noqa: F401
