@@ -146,6 +146,26 @@ def again_by_name(path, pictures, network, paint):
     return paint(**saved)
 
 
+def adain_by_tensorflow(F, S, strength):
+    (mean, variance), (goal_mean, goal_variance) = (tf.nn.moments(x, (1, 2), keepdims=True) for x in (F, S))
+    return (1 - strength) * F + strength * ((F - mean) * tf.sqrt(goal_variance / (variance + 1e-6)) + goal_mean)
+
+
+def mmd_by_loops(x, y, kernel):
+    def mean(x, y, same):
+        values = [kernel(a[None], b[None]) for i, a in enumerate(x) for j, b in enumerate(y) if not same or i != j]
+        return float(np.mean(values))
+
+    return mean(x, x, True) + mean(y, y, True) - 2 * mean(x, y, False)
+
+
+def remember_by_angle(pairs, s, y, m):
+    lengths, kept = np.sqrt(np.sum(s**2) * np.sum(y**2)), tuple(pairs)
+    if lengths > 0 and float(tf.tensordot(s, y, 1)) / lengths > 1e-10:
+        kept += ((s, y),)
+    return kept[max(0, len(kept) - m) :]
+
+
 RIGHT = {
     "preprocess_and_inverse": [
         (lambda x: tf.reverse(x, [-1]) * 255 - lesson_02.MEAN, lambda x: tf.reverse(x + lesson_02.MEAN, [-1]) / 255),
@@ -181,6 +201,19 @@ RIGHT = {
                     lambda a, b, s: np.where(np.arange(a.shape[1])[:, None] < (1 - s) * a.shape[1], a, b)],
     "kept_region": [smoothly],
     "made_again": [again_by_name],
+    "layer_factor": [lambda N, M: (N * N) ** 2 * M**2 / (2 * N * M) ** 2],
+    "covariance_from_gram": [lambda G, mean, M: tf.constant(G) / M - tf.einsum("i,j->ij", mean, mean),
+                             lambda G, mean, M: [[x / M - a * b for x, b in zip(r, mean)] for r, a in zip(G, mean)]],
+    "adain_batch": [adain_by_tensorflow],
+    "unbiased_mmd": [mmd_by_loops],
+    "secant_step": [lambda x0, g0, x1, g1: (x0 * g1 - x1 * g0) / (g1 - g0),
+                    lambda x0, g0, x1, g1: x0 - g0 / ((tf.constant(g1, tf.float64) - g0) / (x1 - x0))],
+    "remembered_pairs": [remember_by_angle],
+    "projected_gradient": [
+        lambda x, g: max(min(b, a) if b > 0 else min(-b, 1 - a) for a, b in zip(x, g)),
+        lambda x, g: tf.reduce_max(tf.abs(tf.clip_by_value(x - g, 0, 1) - x)),
+    ],
+    "boxed_lbfgs": [],
 }  # fmt: skip
 
 

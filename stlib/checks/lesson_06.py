@@ -298,10 +298,10 @@ made_again = Exercise(
     unique=False,
     seen=attempts,
     laws=(
-        Law("it paints once", lambda seen: seen.times == 1, lambda seen: f"{seen.times} calls of paint: call it once.",
+        Law("it paints once", lambda seen: seen.times == 1, lambda seen: f"{seen.times} calls of paint, not one.",
             (lambda *a: again(*a) and again(*a), lambda *a: images.load_metadata(a[0]))),
-        Law("it returns what paint returns", lambda seen: getattr(seen.made, "image", 0) is PICTURE, "return paint(...).",
-            (lambda *a: again(*a).image,)),
+        Law("it returns what paint returns", lambda seen: getattr(seen.made, "image", 0) is PICTURE,
+            "return paint(...).", (lambda *a: again(*a).image,)),
         Law("nothing is passed twice", lambda seen: not seen.twice,
             "take content, style and network out (settings.pop(name)), then pass the rest: **settings.", (names_left,)),
         Law("it paints from the photo and the painting that the file names, whole",
