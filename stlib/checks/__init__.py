@@ -5,7 +5,8 @@ They return True or False, so that a solution can end with `assert checks.gram_b
 
 from stlib.checks.appendix_A1 import adain_batch, covariance_from_gram, layer_factor, unbiased_mmd  # noqa: F401
 from stlib.checks.appendix_A2 import boxed_lbfgs, projected_gradient, remembered_pairs, secant_step  # noqa: F401
-from stlib.checks.control import content_map, feathered_guides, guided_moments, mixed_targets  # noqa: F401
+from stlib.checks.appendix_A3 import best_readout, merged_predictor, multiply_adds, rescaled_pair  # noqa: F401
+from stlib.checks.appendix_A4 import content_map, feathered_guides, guided_moments, mixed_targets  # noqa: F401
 from stlib.checks.lesson_01 import (  # noqa: F401
     diagonal_kernel,
     patch_classifier,
@@ -23,4 +24,3 @@ from stlib.checks.lesson_04 import (  # noqa: F401
 from stlib.checks.lesson_05 import broken_programs, largest_stable_step, momentum, stopping_rule  # noqa: F401
 from stlib.checks.lesson_06 import kept_channel, kept_region, made_again, mixed_style  # noqa: F401
 from stlib.checks.real_time import fair_shards, flicker, instance_normalization, transposed_writes  # noqa: F401
-from stlib.checks.slim import best_readout, merged_predictor, multiply_adds, rescaled_pair  # noqa: F401

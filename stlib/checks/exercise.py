@@ -5,6 +5,7 @@ and the mistakes people make, each a wrong answer with its hint. Checking prints
 the first that does not, it prints the hint of the mistake that gives the same results, or else a hint about the line.
 """
 
+import contextlib
 import copy
 import types
 from collections.abc import Callable
@@ -125,15 +126,22 @@ class Exercise:
         return matches(x, right, lambda x, y: np.allclose(x, y, self.rtol, self.atol, equal_nan=True))
 
     def recognized(self, results):
-        """The hint of the mistake that gives these results in all cases, or None."""
-        for hint, mistake in self.mistakes.items():
-            try:
-                with np.errstate(all="ignore"):
-                    if self.agree(results, self.results(mistake)):
-                        return hint
-            except Exception:  # a mistake may also raise, where the answer did not
-                pass
-        return None
+        """The hint of the mistake that gives most of these results, the first wrong one among them, or None."""
+        right = self.results(self.right)
+        wrong = [k for k, pair in enumerate(zip(results, right)) if not (self.unique and self.agree(*pair))]
+        scores = {hint: self.agreement(mistake, results) for hint, mistake in self.mistakes.items()}
+        fitting = [hint for hint, agree in scores.items() if wrong and agree[wrong[0]] and 2 * sum(agree) > len(agree)]
+        return max(fitting, key=lambda hint: sum(scores[hint]), default=None)
+
+    def agreement(self, answer, results):
+        """In which cases an answer gives these results."""
+        agree = []
+        for arguments, result in zip(self.arguments(), results):
+            with np.errstate(all="ignore"), contextlib.suppress(Exception):  # a mistake may also raise
+                agree.append(self.agree(result, self.call(answer, *arguments)))
+                continue
+            agree.append(False)
+        return agree
 
 
 def unsolved(answer):
@@ -173,8 +181,8 @@ def described(x):
     """A result in a few words: a number itself, of an array its shape."""
     if isinstance(x, dict):
         return f"a dict of {', '.join(map(str, x)) or 'nothing'}"
-    if isinstance(x, tuple):
-        return f"({', '.join(map(described, x))})"
+    if isinstance(x, tuple) or (isinstance(x, list) and not all(np.ndim(each) == 0 for each in x)):
+        return f"({', '.join(map(described, x[:5]))}{', ...' * (len(x) > 5)})"
     number = np.ndim(x) == 0 and np.asarray(x).dtype.kind in "biuf"
     return f"{np.asarray(x):.6g}" if number else f"shape {np.shape(x)}"
 
