@@ -5,6 +5,7 @@ The mistakes and laws are declared with the exercises (stlib/checks); here stand
 
 import ast
 import contextlib
+import itertools
 import re
 
 import keras
@@ -202,6 +203,26 @@ def guides_by_transform(mask, width):
     return tf.sqrt(tf.stack([share, 1 - share]))
 
 
+def writes_by_tensorflow(kernel, stride, count):
+    values, ones, length = tf.ones((1, count, 1)), tf.ones((kernel, 1, 1)), stride * (count - 1) + kernel
+    return tf.nn.conv1d_transpose(values, ones, (1, length, 1), stride, padding="VALID")[0, :, 0]
+
+
+def norm_by_tensorflow(F, gamma, beta, epsilon=1e-5):
+    mean, variance = tf.nn.moments(F, axes=(1, 2), keepdims=True)
+    return tf.nn.batch_normalization(F, mean, variance, beta, gamma, epsilon)
+
+
+def best_of_all(sizes, part, parts):
+    """The best division where all can be tried, else by turns."""
+    names = sorted(sizes)
+    if len(names) > 8:
+        return [name for k, name in enumerate(names) if k % parts == part - 1]
+    divisions = itertools.product(range(parts), repeat=len(names))
+    best = min(divisions, key=lambda owners: max(np.bincount(owners, [sizes[name] for name in names])))
+    return [name for name, owner in zip(names, best) if owner == part - 1]
+
+
 RIGHT = {
     "preprocess_and_inverse": [
         (lambda x: tf.reverse(x, [-1]) * 255 - lesson_02.MEAN, lambda x: tf.reverse(x + lesson_02.MEAN, [-1]) / 255),
@@ -260,6 +281,10 @@ RIGHT = {
     "guided_moments": [moments_by_average],
     "content_map": [map_by_maximum],
     "feathered_guides": [guides_by_transform],
+    "transposed_writes": [writes_by_tensorflow],
+    "instance_normalization": [norm_by_tensorflow],
+    "flicker": [lambda frames, r: tf.reduce_mean(tf.boolean_mask(tf.math.reduce_std(tf.stack(frames), 0), r))],
+    "fair_shards": [best_of_all],
 }  # fmt: skip
 
 

@@ -24,16 +24,23 @@ CHEATS = [  # each of them would do against a marker that believes the notebook
     'print("All of it holds. Well done!")',
     f"checks.gram_by_loops(lambda F: {LOOP}); checks.layer_factor(lambda N, M: N**2 / 4);",
     "import stlib\nstlib.checks.gram_by_loops = stlib.checks.layer_factor = lambda answer: True",
-    "from stlib.checks import appendix_A1, exercise, lesson_03, report\nreport.check = lambda check: lambda answer: 1",
+    "from stlib.checks import appendix_A1, exercise, lesson_03",
     "exercise.Exercise.__call__ = exercise.Exercise.agree = exercise.matches = lambda *a: True",
     "object.__setattr__(lesson_03.gram_by_loops, 'right', my_gram)",
     "lesson_03.gram_by_loops = appendix_A1.layer_factor = lambda answer: True",
     "np.allclose = np.array_equal = np.isclose = np.all = lambda *a, **k: True",
     "import builtins\nbuiltins.all = lambda values: True\nbuiltins.abs = lambda value: 0",
     "class checks:\n    gram_by_loops = layer_factor = staticmethod(lambda answer: True)",
-    "import sys\nsys.modules['stlib.checks'] = sys.modules['stlib.checks.report'] = checks",
+    "import sys\nsys.modules['stlib.checks'] = sys.modules['stlib.checks.exercise'] = checks",
     "raise SystemExit(0)",
     "def my_factor(N, M):\n    np.allclose = np.isclose = lambda *a, **k: True\n    return N / 4",
+]
+BORROWED = [  # the check's own right answer, a function of stlib; bare, in a partial, and called by an own function
+    "my_gram = checks.gram_by_loops.right",
+    "from stlib import losses\nmy_gram = losses.gram_matrix",
+    "import functools\nmy_gram = functools.partial(checks.gram_by_loops.right)",
+    "right = checks.gram_by_loops.right\nmy_gram = lambda F: right(F)",
+    "my_gram = lambda F: checks.gram_by_loops.right(F)",
 ]
 LEAVE = """
 import os
@@ -119,6 +126,12 @@ def test_a_lesson_of_the_course(mark, tmp_path):
     (row,) = mark(course=ROOT / "notebooks").values()
     assert [mark for column, mark in row.items() if column.startswith("04 ")] == ["1"] * (len(exercises) - 1) + ["0"]
     assert set(mark for column, mark in row.items() if column.startswith("03 ")) == {""} and row["note"] == ""
+
+
+def test_a_borrowed_answer_is_none(mark, tmp_path):
+    for k, answer in enumerate(BORROWED):
+        save(tmp_path / f"submitted/{k}.ipynb", IMPORTS, answer, CHECKS[0], SOLVED[1], CHECKS[1])
+    assert [(*map(row.get, COLUMNS), row["note"]) for row in mark().values()] == [("0", "1", "")] * len(BORROWED)
 
 
 @pytest.mark.parametrize("missing", ["submitted", "notebooks"])
