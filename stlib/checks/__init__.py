@@ -3,6 +3,7 @@
 They return True or False, so that a solution can end with `assert checks.gram_by_loops(my_gram)`.
 """
 
+# ruff: noqa: F401
 from stlib.checks.appendix_A1 import adain_batch, covariance_from_gram, layer_factor, unbiased_mmd
 from stlib.checks.appendix_A2 import boxed_lbfgs, projected_gradient, remembered_pairs, secant_step
 from stlib.checks.appendix_A3 import best_readout, merged_predictor, multiply_adds, rescaled_pair
@@ -19,5 +20,3 @@ from stlib.checks.lesson_04 import (
 )
 from stlib.checks.lesson_05 import broken_programs, largest_stable_step, momentum, stopping_rule
 from stlib.checks.lesson_06 import kept_channel, kept_region, made_again, mixed_style
-
-__all__ = [name for name, value in globals().items() if callable(value)]
