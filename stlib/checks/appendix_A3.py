@@ -124,7 +124,7 @@ rescaled_pair = Exercise(
     right=rescaled,
     cases={
         "the first layer's channels are multiplied, the second layer's as before": [
-            (pair(1, 4), pair(3, 4), np.array([0.2, 3, 0.7, 5])), (pair(5, 4), pair(7, 4), np.array([1, 2, 3, 4]))
+            (pair(1, 4), pair(3, 4), np.array([0.2, 3, 0.7, 5])), (pair(5, 4), pair(7, 4), np.array([1.0, 2, 3, 4]))
         ],
     },
     result="it returns two pairs of a kernel and a bias",

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from stlib.checks.exercise import Exercise
+from stlib.checks.exercise import Exercise, Law
 
 # --- a mix of styles
 
@@ -194,7 +194,7 @@ def half_outer(mask):
 
 
 def unclipped(mask, width):
-    return np.sqrt([0.5 + signed(mask) / width, 0.5 - signed(mask) / width])
+    return np.stack([0.5 + signed(mask) / width, 0.5 - signed(mask) / width])
 
 
 LEFT, CORNER, RIM = np.arange(24) + 0 * np.zeros((5, 1)) < 12, np.zeros((14, 14), bool), np.zeros((6, 9), bool)
@@ -209,6 +209,11 @@ feathered_guides = Exercise(
         "a mask that is False everywhere leaves all to the second, True to the first": [(RIM, 4), (~RIM, 4)],
     },
     result="the result has shape (2, h, w)",
+    laws=(
+        Law("all values lie from 0 to 1", lambda guides: np.all(np.abs(np.asarray(guides(LEFT, 8)) - 0.5) <= 0.5),
+            "clip the share first; the root of less than 0 is no number.",
+            (unclipped, lambda mask, width: np.sqrt(np.maximum(unclipped(mask, width), 0)))),
+    ),
     mistakes={
         "guides count squared: the squares sum to 1, take the roots of the shares.": by(finish=np.array),
         "T[0]**2 + T[1]**2 must be 1 everywhere, or the border counts less.": by(finish=lambda s: 0.5 * s),
@@ -221,7 +226,6 @@ feathered_guides = Exercise(
         "it fades outside alone, from half a pixel on: measure inside too.": by(shift=1, distance=half_outer),
         "the step at the border is twice the others: the first pixel is half a pixel from it.": by(distance=whole),
         "np.stack of two guides.": lambda mask, width: guides(mask, width)[0],
-        "clip the share first: a root of less than 0 is no number.": unclipped,
         "steps along rows and columns are not the straight distance: distance_transform_edt.": by(distance=taxicab),
         "if nothing is True, or all is, there is no distance: ask mask.any(), mask.all().": by(distance=without_check),
         "the share falls evenly, by the same amount from pixel to pixel.": by(finish=lambda s: np.sin(s * np.pi / 2)),

@@ -21,6 +21,8 @@ def invert(x):
 
 
 def use(pair, which, x):
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise TypeError("give two functions: (my_preprocess, my_inverse)")
     preprocess, inverse = pair
     return preprocess(x) if which == "there" else inverse(x)
 
@@ -105,7 +107,7 @@ receptive_field = Exercise(
         "after a stride, neighbors lie further apart: a kernel adds k - 1 jumps.": field(strides=False),
         "a stride counts for the layers after it: first the field, then change the jump.": field(early=True),
         "a kernel of size k adds k - 1 steps, because it already stands on one value.": field(less=0),
-        "layers with strides count as well: a 2x2 pooling adds one step and doubles the jump.": field(skip=True),
+        "layers with strides count as well: a pooling adds a step, doubles the jump.": field(skip=True, strides=False),
         "kernel sizes do not multiply: each adds k - 1 steps.": lambda stack: np.prod([k for k, _ in stack]),
         "one whole number is asked for, not a pair.": lambda stack: (support(stack), 1),
     },
@@ -172,6 +174,13 @@ def target(distance=lambda F, P: np.square(F - P).sum() / 2, at=lambda layer: la
     )
 
 
+def value(answer, photo, layer, x):
+    loss = answer(network()[0], photo, layer)
+    if loss is not None and not callable(loss):
+        raise TypeError("return the function loss itself, not its value")
+    return loss and loss(tf.constant(x))
+
+
 def convolutions(answer):
     """How many convolutions one value of the loss takes, the first two layers being needed."""
     loss, count = answer(network()[0], PHOTO.copy(), "block2_conv1"), 0
@@ -213,7 +222,7 @@ def anew(net, photo, layer):
 
 content_target = Exercise(
     right=by_keras(),
-    call=lambda answer, photo, layer, x: answer(network()[0], photo, layer)(tf.constant(x)),
+    call=value,
     cases={"it is 0 for the photo itself": [(PHOTO, layer, PHOTO) for layer in LAYERS]}
     | {f"it is the content loss at {layer}": (PHOTO, layer, X) for layer in LAYERS},
     result="it returns a function, whose value is a single number",
@@ -229,7 +238,7 @@ content_target = Exercise(
         "it is the mean of the squares: half their sum is asked for.": target(lambda F, P: np.square(F - P).mean()),
         "it is divided by the number of values: half the sum.": target(lambda F, P: np.square(F - P).mean() / 2),
         "it sums absolute values: square the differences.": target(lambda F, P: np.abs(F - P).sum() / 2),
-        "sum over everything, positions too: one number.": target(lambda F, P: np.square(F - P).sum(-1) / 2),
+        "sum over everything, positions too: one number.": target(lambda F, P: np.square(F - P).sum(-1)[None] / 2),
         "the target must be the features of the photo.": target(lambda F, P: np.square(F).sum() / 2),
         "the image was not preprocessed: use feature_extractor.": target(**PLAIN),
         "the colors are in the order RGB, not BGR.": target(**RGB),
@@ -279,7 +288,10 @@ def unharmed(answer):
 
 
 def extract(answer, layers, image):
-    return {k: np.asarray(F)[0] for k, F in dict(answer(network()[0], list(layers))(tf.constant(image[None]))).items()}
+    F = answer(network()[0], list(layers))(tf.constant(image[None]))
+    if not isinstance(F, dict):
+        raise TypeError("its outputs must be a dict: layer name -> activations")
+    return {layer: np.asarray(each)[0] for layer, each in F.items()}
 
 
 def everywhere(reduce):

@@ -49,7 +49,7 @@ def centered(features):
 
 
 F = random(4, 3, 5)
-STEPS = "400 positions take as many steps as 1: whole matrices are multiplied. Loop, and add np.outer(f, f)."
+STEPS = "400 positions take as many steps as 1: whole matrices or channels are. Loop, and add np.outer(f, f)."
 
 gram_by_loops = Exercise(
     right=lambda f: sum(np.outer(each, each) for each in rows(f)),

@@ -5,7 +5,7 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from stlib.checks.exercise import Exercise
+from stlib.checks.exercise import Exercise, Law
 
 FORMULA = "TensorFlow's tape is shut here: it would solve the exercise. Write the formula that you derived."
 
@@ -83,6 +83,7 @@ def variation(slope=np.sign, divide=True, axes=(0, 1), sides=(1, -1)):
     return gradient
 
 
+SMALL = random(5, 4, 3, seed=3)
 SPOT = random(5, 4, 3) + 1e13 * (np.arange(60).reshape(5, 4, 3) == 7)
 
 absolute_variation_gradient = Exercise(
@@ -96,6 +97,11 @@ absolute_variation_gradient = Exercise(
         "and where rows repeat": (np.repeat(random(3, 4, 3, seed=2), 2, axis=0),),
     },
     result="the result has the shape of the image",
+    laws=(
+        Law("it sums to zero in each channel", lambda g: np.allclose(np.sum(g(SMALL), (0, 1)), 0, atol=1e-5),
+            "each difference gives as much to one pixel as it takes from its neighbor: add it there, subtract it here.",
+            (lambda x: variation(axes=(0,), sides=(1, 0))(x) / 2, lambda x: np.sign(x - x.mean() - 0.1))),
+    ),
     mistakes={
         "this is the gradient of squares: the derivative of |d| is not 2 d but its sign.": variation(lambda d: 2 * d),
         "this is half the gradient of squares: the derivative of |d| is its sign.": variation(lambda d: d),
@@ -120,7 +126,10 @@ absolute_variation_gradient = Exercise(
 
 def tilt(weights, alpha, beta, s):
     """How much stronger content is, against style, than it was: 1 if the balance is kept."""
-    new_alpha, new_beta = (float(weight) for weight in weights(alpha, beta, s))
+    new = np.asarray(weights(alpha, beta, s), float)
+    if new.shape != (2,):
+        raise ValueError("return new_alpha, new_beta: two numbers")
+    new_alpha, new_beta = new
     return (new_alpha * s**2) / (new_beta * s**4) / (alpha / beta) if new_alpha > 0 and new_beta > 0 else np.nan
 
 
