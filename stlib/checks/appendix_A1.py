@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stlib.checks.exercise import Exercise
+from stlib.checks.exercise import Exercise, but
 
 
 def cloud(*shape, seed):
@@ -83,10 +83,6 @@ def adain(F, S, strength, axes=(1, 2), spread=np.std, floor=1e-6, shift=True, of
     return (1 - of(strength)) * F + of(strength) * moved
 
 
-def wrong(**settings):
-    return lambda F, S, strength: adain(F, S, strength, **settings)
-
-
 def mean_only(F, S, strength):
     return F + strength * (S.mean((1, 2), keepdims=True) - F.mean((1, 2), keepdims=True))
 
@@ -104,17 +100,17 @@ adain_batch = Exercise(
     },
     result="the result has the shape of F",
     mistakes={
-        "average over height and width, not over the images.": wrong(axes=(0, 1, 2)),
-        "average over height and width, not over the channels.": wrong(axes=(1, 2, 3)),
-        "you divide and multiply by variances: take their square roots.": wrong(spread=np.var),
+        "average over height and width, not over the images.": but(adain, axes=(0, 1, 2)),
+        "average over height and width, not over the channels.": but(adain, axes=(1, 2, 3)),
+        "you divide and multiply by variances: take their square roots.": but(adain, spread=np.var),
         "only the mean is moved: divide by the deviation of F, multiply by that of S.": mean_only,
         "F and S are swapped: shift and stretch F, S has no place in it.": lambda F, S, t: adain(S, F, t),
-        "S gives the mean: ... + mean of S.": wrong(shift=False),
-        "strength 1 must change F fully, strength 0 not at all.": wrong(of=lambda t: 1 - t),
-        "no strength: return (1 - strength) * F + strength * moved.": wrong(of=lambda t: 1),
-        "half strength is half way: (1 - strength) * F + strength * moved.": wrong(of=np.square),
+        "S gives the mean: ... + mean of S.": but(adain, shift=False),
+        "strength 1 must change F fully, strength 0 not at all.": but(adain, of=lambda t: 1 - t),
+        "no strength: return (1 - strength) * F + strength * moved.": but(adain, of=lambda t: 1),
+        "half strength is half way: (1 - strength) * F + strength * moved.": but(adain, of=np.square),
         "keep each position's place: one shift and stretch for a channel.": lambda *a: adain(*a)[:, ::-1],
-        "a silent channel has deviation 0: add a small number, 1e-6, to what you divide by.": wrong(floor=0),
+        "a silent channel has deviation 0: add a small number, 1e-6, to what you divide by.": but(adain, floor=0),
     },
     hint="(F - mean of F) / deviation of F * deviation of S + mean of S, for each channel of each image.",
     rtol=2e-3,

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from stlib.checks.exercise import IN_PLACE, UNCHANGED, Exercise, Law
+from stlib.checks.exercise import IN_PLACE, UNCHANGED, Exercise, Law, but
 
 # --- one secant step
 
@@ -117,10 +117,6 @@ def projected(x, g, size=np.abs, total=np.max):
     return total(size(np.clip(x - g, 0, 1) - x))
 
 
-def sized(**settings):
-    return lambda x, g: projected(x, g, **settings)
-
-
 def array(*values):
     return np.array(values, float)
 
@@ -137,12 +133,12 @@ projected_gradient = Exercise(
     result="it is one number",
     mistakes={
         "a pixel at 0 with g > 0, or at 1 with g < 0, cannot go further: clip first.": lambda x, g: np.abs(g).max(),
-        "the largest entry, not the length, which grows with the image.": sized(total=np.linalg.norm),
-        "the largest entry, not the sum, which grows with the number of pixels.": sized(total=np.sum),
-        "the largest entry, not the mean.": sized(total=np.mean),
-        "take absolute values before the largest: a pixel may move up.": sized(size=np.negative),
-        "take absolute values before the largest: a pixel may move down.": sized(size=np.positive),
-        "return one number: the largest of them.": sized(total=np.array),
+        "the largest entry, not the length, which grows with the image.": but(projected, total=np.linalg.norm),
+        "the largest entry, not the sum, which grows with the number of pixels.": but(projected, total=np.sum),
+        "the largest entry, not the mean.": but(projected, total=np.mean),
+        "take absolute values before the largest: a pixel may move up.": but(projected, size=np.negative),
+        "take absolute values before the largest: a pixel may move down.": but(projected, size=np.positive),
+        "return one number: the largest of them.": but(projected, total=np.array),
         "the step goes against the gradient: x - g.": lambda x, g: projected(x, -g),
         "a pixel at a bound may come back: look at the sign of g.": lambda x, g: np.abs(g * (x > 0) * (x < 1)).max(),
         "from 0.95 a pixel can move by 0.05 only: clip, then take the difference to x.":
@@ -191,10 +187,6 @@ def boxed(f, x, steps, fix=True, fix_pairs=True, skip=True, clip=True, scaled=Tr
         pairs = remember(pairs, new - x, new_g - g, 10)
         x, value, g = new, new_value, new_g
     return x
-
-
-def wrong(**settings):
-    return lambda *arguments: boxed(*arguments, **settings)
 
 
 def quadratic(seed, n, curvature=0.02, steep=0.0):
@@ -292,19 +284,19 @@ boxed_lbfgs = Exercise(
         Law(UNCHANGED, lambda seen: seen.unchanged, IN_PLACE, (lambda f, x, n: boxed(f, np.add(x, 0.01, out=x), n),)),
         Law("no evaluation and no result lies outside [0, 1]", lambda seen: not outside(seen),
             "f was asked for a point outside [0, 1]: clip x + t d before you call f, and return x clipped.",
-            (wrong(clip=False, fix=False), lambda *a: np.clip(boxed(*a, clip=False, fix=False), 0, 1))),
+            (but(boxed, clip=False, fix=False), lambda *a: np.clip(boxed(*a, clip=False, fix=False), 0, 1))),
         Law("it ends at the lowest point of the box, to 1e-6 of the fall", lambda seen: seen.left < 1e-6, advice,
-            (wrong(fix=False), wrong(skip=False), wrong(armijo="none"), descent,
+            (but(boxed, fix=False), but(boxed, skip=False), but(boxed, armijo="none"), descent,
              clipped_inside)),
         Law("it does not evaluate f too often", lambda seen: seen.calls < 160,
             lambda seen: f"{seen.calls} evaluations for six valleys, 100 are enough: take the fixed pixels out of "
-            "all s and y, and stop when nothing moves.", (wrong(fix_pairs=False), wandering)),
+            "all s and y, and stop when nothing moves.", (but(boxed, fix_pairs=False), wandering)),
         Law("the first step is at most 1 long", lambda seen: seen.first < 1.001,
             "without pairs the length of g says nothing: begin with t = 1 / np.linalg.norm(d), as quasi_newton does "
-            "(and SciPy's L-BFGS-B does not: build yours from two_loop).", (wrong(scaled=False),)),
+            "(and SciPy's L-BFGS-B does not: build yours from two_loop).", (but(boxed, scaled=False),)),
         Law("a step is taken if f falls by a part of what the clipped step promises",
             lambda seen: not any(halved(points) for points in seen.points[4:9]),
             "where a bound cuts most of t d off, little can be asked for: g @ (x_new - x) in place of t * slope.",
-            (wrong(armijo="along d"),)),
+            (but(boxed, armijo="along d"),)),
     ),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stlib.checks.exercise import Exercise
+from stlib.checks.exercise import Exercise, but
 
 
 def random(*shape, seed=0):
@@ -26,10 +26,6 @@ def counted(widths, height, width, colors=3, places=9, own=True, bias=0, convolu
     return total
 
 
-def wrong(**settings):
-    return lambda *arguments: counted(*arguments, **settings)
-
-
 WIDTHS = (2, 3, 4, 5, 6)
 
 multiply_adds = Exercise(
@@ -43,17 +39,17 @@ multiply_adds = Exercise(
     mistakes={
         "the sum does not depend on the size: multiply by the positions, height * width.":
             lambda widths, h, w: counted(widths, 1, 1, pool=lambda h, w: (1, 1)),
-        "the image has 3 channels, which the first convolution reads.": wrong(colors=0),
-        "a kernel has 3 * 3 places: a factor 9 is missing.": wrong(places=1),
-        "pooling halves height and width: a quarter of the positions is left.": wrong(pool=lambda h, w: (h, w)),
-        "pooling quarters the positions: halve both sides, not the height alone.": wrong(pool=lambda h, w: (h // 2, w)),
-        "pooling quarters the positions: halve both sides, not the width alone.": wrong(pool=lambda h, w: (h, w // 2)),
-        "pooling rounds an odd side down, not up: height // 2.": wrong(pool=lambda h, w: (-(-h // 2), -(-w // 2))),
-        "pooling rounds an odd side down: height // 2, not height / 2.": wrong(pool=lambda h, w: (h / 2, w / 2)),
-        "only the first convolution of a block reads the previous block's channels.": wrong(own=False),
-        "biases are additions only: leave them out.": wrong(bias=1),
-        "blocks 3 and 4 have three convolutions here, as in VGG16.": wrong(convolutions=(2, 2, 4, 4, 1)),
-        "block 5 has one convolution here.": wrong(convolutions=(2, 2, 3, 3, 3)),
+        "the image has 3 channels, which the first convolution reads.": but(counted, colors=0),
+        "a kernel has 3 * 3 places: a factor 9 is missing.": but(counted, places=1),
+        "pooling halves height and width: a quarter of the positions is left.": but(counted, pool=lambda h, w: (h, w)),
+        "pooling quarters the positions: halve the width, too.": but(counted, pool=lambda h, w: (h // 2, w)),
+        "pooling quarters the positions: halve the height, too.": but(counted, pool=lambda h, w: (h, w // 2)),
+        "pooling rounds an odd side down, not up.": but(counted, pool=lambda h, w: (-(-h // 2), -(-w // 2))),
+        "pooling rounds an odd side down: height // 2, not height / 2.": but(counted, pool=lambda h, w: (h / 2, w / 2)),
+        "only the first convolution of a block reads the previous block's channels.": but(counted, own=False),
+        "biases are additions only: leave them out.": but(counted, bias=1),
+        "blocks 3 and 4 have three convolutions here, as in VGG16.": but(counted, convolutions=(2, 2, 4, 4, 1)),
+        "block 5 has one convolution here.": but(counted, convolutions=(2, 2, 3, 3, 3)),
     },
     hint="follow one 3 x 3 convolution: 9 * channels in * channels out at each of height * width positions.",
     rtol=0,

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from stlib.checks.exercise import Exercise, Law
+from stlib.checks.exercise import Exercise, Law, but
 
 # --- a mix of styles
 
@@ -58,10 +58,6 @@ def moments(F, T, weigh=np.square, finish=np.sqrt, shares=True):
     return np.stack([mean, finish(np.sum(share * (F - mean) ** 2, (0, 1)))])
 
 
-def with_moments(**settings):
-    return lambda F, T: moments(F, T, **settings)
-
-
 RNG = np.random.default_rng(0)
 MAPS, GUIDE = RNG.normal(1, 2, (6, 8, 3)), RNG.choice([0.5, 1.0], (6, 8)) * (np.arange(8) > 2)
 
@@ -74,11 +70,11 @@ guided_moments = Exercise(
     },
     result="the result has shape (2, N)",
     mistakes={
-        "all positions count alike: weight them by T^2.": with_moments(weigh=np.ones_like),
-        "a guide enters squared: weight by T^2, so that 0.5 counts a quarter.": with_moments(weigh=np.array),
-        "a guide of 0.5 is not 1: weight by T^2 instead of cutting out.": with_moments(weigh=lambda T: T > 0),
-        "sum T^2 times F over the positions, then divide by the sum of T^2.": with_moments(shares=False),
-        "that is the variance: take its root.": with_moments(finish=np.array),
+        "all positions count alike: weight them by T^2.": but(moments, weigh=np.ones_like),
+        "a guide enters squared: weight by T^2, so that 0.5 counts a quarter.": but(moments, weigh=np.array),
+        "a guide of 0.5 is not 1: weight by T^2 instead of cutting out.": but(moments, weigh=lambda T: T > 0),
+        "sum T^2 times F over the positions, then divide by the sum of T^2.": but(moments, shares=False),
+        "that is the variance: take its root.": but(moments, finish=np.array),
         "the deviation is that of all positions: weight the squared differences too.":
             lambda F, T: np.stack([moments(F, T)[0], F.std((0, 1))]),
         "mean and deviation are the rows: np.stack([mean, deviation]).": lambda F, T: moments(F, T).T,
@@ -96,10 +92,6 @@ def weighed(masks, weights, outside=1.0, join=np.max, divide=np.mean, floor=-np.
     inside = [np.where(mask == 1, weight, nothing) for mask, weight in zip(masks, weights)]
     c = np.maximum(np.where(np.any(masks, axis=0), join(inside, axis=0), outside), floor)
     return c / divide(c)
-
-
-def wrong(**settings):
-    return lambda masks, weights: weighed(masks, weights, **settings)
 
 
 def in_order(masks, weights, first=False):
@@ -128,16 +120,16 @@ content_map = Exercise(
     },
     result="the result has shape (h, w)",
     mistakes={
-        "divide the map by its mean at the end, so that alpha keeps its meaning.": wrong(divide=lambda c: 1),
-        "divide by the mean also where it is below 1.": wrong(divide=lambda c: max(1, c.mean())),
-        "divide by the mean also where it is above 1.": wrong(divide=lambda c: min(1, c.mean())),
-        "divide the map by its mean, not by its largest value.": wrong(divide=np.max),
-        "divide the map by its mean, not by its sum.": wrong(divide=np.sum),
-        "what no mask covers has weight 1 before you divide, not 0: start from np.ones.": wrong(outside=0),
+        "divide the map by its mean at the end, so that alpha keeps its meaning.": but(weighed, divide=lambda c: 1),
+        "divide by the mean also where it is below 1.": but(weighed, divide=lambda c: max(1, c.mean())),
+        "divide by the mean also where it is above 1.": but(weighed, divide=lambda c: min(1, c.mean())),
+        "divide the map by its mean, not by its largest value.": but(weighed, divide=np.max),
+        "divide the map by its mean, not by its sum.": but(weighed, divide=np.sum),
+        "what no mask covers has weight 1 before you divide, not 0: start from np.ones.": but(weighed, outside=0),
         "you add the weight to the 1: inside, the weight takes its place.": lambda m, w: weighed(m, 1 + np.array(w)),
-        "a weight below 1 frees a region: no np.maximum with 1.": wrong(floor=1),
-        "where masks overlap, the largest of their weights counts: you multiply them.": wrong(join=np.prod),
-        "where masks overlap, the largest of their weights counts: you add them.": wrong(join=np.sum),
+        "a weight below 1 frees a region: no np.maximum with 1.": but(weighed, floor=1),
+        "where masks overlap, the largest of their weights counts: you multiply them.": but(weighed, join=np.prod),
+        "where masks overlap, the largest of their weights counts: you add them.": but(weighed, join=np.sum),
         "the last mask wins, whatever its weight: take the largest, in any order.": in_order,
         "the first mask wins, whatever its weight: take the largest.": lambda m, w: in_order(m, w, first=True),
         "one weight for each position, not a map for each mask.": lambda m, w: np.stack([weighed(m, w)] * len(m)),
@@ -160,10 +152,6 @@ def signed(mask):
 def guides(mask, width, finish=np.sqrt, distance=signed, shift=0.5):
     share = np.clip(shift + distance(mask) / width, 0, 1)
     return finish(np.stack([share, 1 - share]))
-
-
-def by(**settings):
-    return lambda mask, width: guides(mask, width, **settings)
 
 
 def whole(mask):
@@ -215,20 +203,20 @@ feathered_guides = Exercise(
             (unclipped, lambda mask, width: np.sqrt(np.maximum(unclipped(mask, width), 0)))),
     ),
     mistakes={
-        "guides count squared: the squares sum to 1, take the roots of the shares.": by(finish=np.array),
-        "T[0]**2 + T[1]**2 must be 1 everywhere, or the border counts less.": by(finish=lambda s: 0.5 * s),
+        "guides count squared: the squares sum to 1, take the roots of the shares.": but(guides, finish=np.array),
+        "T[0]**2 + T[1]**2 must be 1 everywhere, or the border counts less.": but(guides, finish=lambda s: 0.5 * s),
         "the first guide belongs to where the mask is True: swap the two.": lambda mask, width: guides(~mask, width),
         "it does not fade: 0.5 + signed distance / width, clipped.": lambda mask, width: np.float64([mask, ~mask]),
         "it fades twice as far as asked for: width / 2 to each side.": lambda mask, width: guides(mask, 2 * width),
         "it fades half as far as asked for: over `width` pixels in all.": lambda mask, width: guides(mask, width / 2),
-        "it fades outside alone: measure inside too, so that the border has one half.": by(shift=1, distance=outer),
-        "it fades inside alone: measure outside too, so that the border has one half.": by(shift=0, distance=inner),
-        "it fades outside alone, from half a pixel on: measure inside too.": by(shift=1, distance=half_outer),
-        "the step at the border is twice the others: the first pixel is half a pixel from it.": by(distance=whole),
+        "it fades outside alone: measure inside too, the border has one half.": but(guides, shift=1, distance=outer),
+        "it fades inside alone: measure outside too, the border has one half.": but(guides, shift=0, distance=inner),
+        "it fades outside alone, from half a pixel on: measure inside too.": but(guides, shift=1, distance=half_outer),
+        "the step at the border is twice the others: it is half a pixel away.": but(guides, distance=whole),
         "np.stack of two guides.": lambda mask, width: guides(mask, width)[0],
-        "steps along rows and columns are not the straight distance: distance_transform_edt.": by(distance=taxicab),
-        "if nothing is True, or all is, there is no distance: ask mask.any(), mask.all().": by(distance=without_check),
-        "the share falls evenly, by the same amount from pixel to pixel.": by(finish=lambda s: np.sin(s * np.pi / 2)),
+        "steps along rows and columns are not the straight distance.": but(guides, distance=taxicab),
+        "without a border there is no distance: ask mask.any(), mask.all().": but(guides, distance=without_check),
+        "the share falls by the same amount from pixel to pixel.": but(guides, finish=lambda s: np.sin(s * np.pi / 2)),
     },
     hint="the share T^2 falls evenly, from 1 to 0 within `width` pixels: 0.5 + signed distance / width, clipped.",
     atol=1e-2,

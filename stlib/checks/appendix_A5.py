@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 
-from stlib.checks.exercise import IN_PLACE, UNCHANGED, Exercise, Law
+from stlib.checks.exercise import IN_PLACE, UNCHANGED, Exercise, Law, but
 
 # --- writes of a transposed convolution
 
@@ -93,10 +93,6 @@ def flickering(frames, region, spread=np.std, total=np.mean):
     return total(spread(frames, axis=0)[region])
 
 
-def measured(**settings):
-    return lambda frames, region: flickering(frames, region, **settings)
-
-
 def steps(frames, axis):
     return np.abs(np.diff(frames, axis=axis)).mean(axis)
 
@@ -123,15 +119,15 @@ flicker = Exercise(
         "a still film has no flicker: the deviation over the frames (axis 0).": lambda frames, region: np.std(frames),
         "what lies outside counts: index with the mask.": lambda frames, region: np.std(frames, axis=0).mean(),
         "that is the flicker outside of the region.": lambda frames, region: flickering(frames, ~region),
-        "that is the variance: take its root.": measured(spread=np.var),
+        "that is the variance: take its root.": but(flickering, spread=np.var),
         "you average variances and take the root at the end: the root comes first.":
-            measured(spread=np.var, total=lambda variances: np.mean(variances) ** 0.5),
+            but(flickering, spread=np.var, total=lambda variances: np.mean(variances) ** 0.5),
         "gray frames flicker less: each color by itself.": lambda x, region: flickering(np.mean(x, -1), region),
         "the region's mean hardly flickers: each pixel by itself.": lambda x, r: np.std([each[r].mean() for each in x]),
-        "divide by the number of frames, not by one less.": measured(spread=lambda x, axis: np.std(x, axis, ddof=1)),
-        "those are steps from frame to frame: take np.std.": measured(spread=steps),
-        "that is the sum over the region: take the mean.": measured(total=np.sum),
-        "that is the median over the region: take the mean.": measured(total=np.median),
+        "divide by the number of frames, not one less.": but(flickering, spread=lambda x, axis: np.std(x, 0, ddof=1)),
+        "those are steps from frame to frame: take np.std.": but(flickering, spread=steps),
+        "that is the sum over the region: take the mean.": but(flickering, total=np.sum),
+        "that is the median over the region: take the mean.": but(flickering, total=np.median),
     },
     hint="np.std(frames, axis=0), then the region, then the mean: divide by the pixels of the region.",
 )  # fmt: skip

@@ -7,6 +7,7 @@ the first that does not, it prints the hint of the mistake that gives the same r
 
 import contextlib
 import copy
+import functools
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy as np
 
 import stlib
 
+but = functools.partial  # the right answer but for a setting: a mistake
 UNCHANGED = "the arguments are unchanged"
 IN_PLACE = "your code writes into its argument: work on a copy, x = x - ... in place of x -= ... ."
 

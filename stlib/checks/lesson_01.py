@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from stlib.checks.exercise import Exercise, Law
+from stlib.checks.exercise import Exercise, Law, but
 
 BAR = np.arange(21) == 10
 LINES = {"a line \\": np.eye(21), "a line /": np.eye(21)[::-1],
@@ -151,10 +151,6 @@ def stacked(
     return (h, w, n), parameters
 
 
-def wrong(**settings):
-    return lambda shape, stack: stacked(shape, stack, **settings)
-
-
 def rim(p):
     """Sizes with a padding of p(k) pixels on both sides."""
     return lambda side, k, s: (side + 2 * p(k) - k) // s + 1
@@ -188,20 +184,20 @@ stack_summary = Exercise(
     },
     result="it returns a pair: (height, width, channels), parameters",
     mistakes={
-        "the biases are missing: one for each filter.": wrong(bias=0),
-        "a kernel reaches through all input channels: multiply by them.": wrong(inputs=False),
-        "a kernel has k * k numbers for each input channel, not k.": wrong(window=1),
-        "the kernel is shared by all positions: do not multiply by the output size.": wrong(shared=False),
-        "pooling has nothing to learn, 0 parameters.": wrong(pool=(1, floor)),
-        "pooling rounds down: a border that is left over is dropped.": wrong(pool=(0, ceil)),
+        "the biases are missing: one for each filter.": but(stacked, bias=0),
+        "a kernel reaches through all input channels: multiply by them.": but(stacked, inputs=False),
+        "a kernel has k * k numbers for each input channel, not k.": but(stacked, window=1),
+        "the kernel is shared by all positions: do not multiply by the output size.": but(stacked, shared=False),
+        "pooling has nothing to learn, 0 parameters.": but(stacked, pool=(1, floor)),
+        "pooling rounds down: a border that is left over is dropped.": but(stacked, pool=(0, ceil)),
         "height and width are swapped: the shape is (height, width, channels).": turned,
-        "with 'same' padding and stride 1 the size stays.": wrong(same=floor),
-        "with 'same' a side of n becomes n / s, rounded up: -(-n // s).": wrong(same=lambda side, k, s: side // s),
-        "with 'same', k // 2 on both sides is too much for an even k.": wrong(same=rim(lambda k: k // 2)),
-        "with 'same', (k - 1) // 2 on both sides is too little for an even k.": wrong(same=rim(lambda k: (k - 1) // 2)),
-        "'valid' rounds down: (n - k) // s + 1.": wrong(valid=lambda side, k, s: ceil(side - k, k, s) + 1),
+        "with 'same' padding and stride 1 the size stays.": but(stacked, same=floor),
+        "with 'same' a side of n becomes n / s, rounded up.": but(stacked, same=lambda side, k, s: side // s),
+        "with 'same', k // 2 on both sides is too much for even k.": but(stacked, same=rim(lambda k: k // 2)),
+        "with 'same', (k - 1) // 2 on both sides is too little.": but(stacked, same=rim(lambda k: (k - 1) // 2)),
+        "'valid' rounds down: (n - k) // s + 1.": but(stacked, valid=lambda side, k, s: ceil(side - k, k, s) + 1),
         "without padding, or with a stride, it shrinks.": sizes_stay,
-        "one channel for each filter comes out, pooling keeps them.": wrong(new=False),
+        "one channel for each filter comes out, pooling keeps them.": but(stacked, new=False),
         "return both, the shape and the number of parameters.": lambda shape, stack: stacked(shape, stack)[0],
     },
     hint="work through the formula for one side by hand; (k * k * channels in + 1) * filters are learned.",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stlib.checks.exercise import Exercise, Law
+from stlib.checks.exercise import Exercise, Law, but
 
 # --- what is wrong with a program
 
@@ -61,10 +61,6 @@ def follow(rule, gradients, learning_rate, mu):
     return np.stack(changes)
 
 
-def wrong(**settings):
-    return lambda *arguments: nesterov(*arguments, **settings)
-
-
 GRADIENTS = np.random.default_rng(0).normal(size=(6, 2, 3))
 
 momentum = Exercise(
@@ -78,13 +74,13 @@ momentum = Exercise(
     },
     mistakes={
         "this is plain momentum: once the velocity is new, look ahead by mu * velocity - learning_rate * g.":
-            wrong(ahead=False, again=False),
+            but(nesterov, ahead=False, again=False),
         "it goes uphill: the gradient points where the loss rises, so subtract it.":
             lambda g, *arguments: nesterov(-g, *arguments),
-        "you look ahead, but without the gradient: subtract learning_rate * g once more.": wrong(again=False),
+        "you look ahead, but without the gradient: subtract learning_rate * g once more.": but(nesterov, again=False),
         "the velocity of the step before is forgotten: start from the one that you are given, if it is not None.":
             lambda g, velocity, *arguments: nesterov(g, None, *arguments),
-        "the state must be the velocity itself, without the look ahead: return change, velocity.": wrong(state=False),
+        "the state must be the velocity, without the look ahead: return change, velocity.": but(nesterov, state=False),
         "mu must multiply the velocity, not a fixed number.": lambda g, u, rate, mu: nesterov(g, u, rate, 0.8),
         "the learning rate is fixed: use the argument.": lambda g, u, rate, mu: nesterov(g, u, 0.1, mu),
     },

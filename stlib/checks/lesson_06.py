@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from stlib import images
-from stlib.checks.exercise import Exercise, Law
+from stlib.checks.exercise import Exercise, Law, but
 
 
 def random(*shape, seed=0):
@@ -263,10 +263,6 @@ def again(
     return paint(*pair, network, **({k: v for k, v in settings.items() if k not in (*NAMES, *leave)} | dict(change)))
 
 
-def wrong(**settings):
-    return lambda *arguments: again(*arguments, **settings)
-
-
 def names_left(path, pictures, network, paint):
     saved = images.load_metadata(path)
     return paint(*(images.load(pictures[saved[name]]) for name in ("content", "style")), network, **saved)
@@ -306,13 +302,13 @@ made_again = Exercise(
             "take content, style and network out (settings.pop(name)), then pass the rest: **settings.", (names_left,)),
         Law("it paints from the photo and the painting that the file names, whole",
             lambda seen: close(seen.given.get("content"), CONTENT) and close(seen.given.get("style"), STYLE), PAIR,
-            (wrong(order=("style", "content")), wrong(size=True))),
+            (but(again, order=("style", "content")), but(again, size=True))),
         Law("it paints with the network", lambda seen: seen.given.get("network") is SOME, PAIR,
             (lambda *a: again(*a[:3], lambda photo, style, _, **rest: a[3](photo, style, None, **rest)),)),
         Law("with all settings of the file, by name, and nothing else", lambda seen: seen.rest == SETTINGS, differ,
-            (wrong(leave=["steps"]), wrong(change={"size": 320}))),
+            (but(again, leave=["steps"]), but(again, change={"size": 320}))),
         Law("another network is refused with ValueError", refused(0),
-            "compare the name in the file with network.name, and raise ValueError first.", (wrong(checked=False),)),
+            "compare the name in the file with network.name, then raise ValueError.", (but(again, checked=False),)),
         Law("so is a file without settings", refused(1),
             "images.load_metadata gives an empty dict: raise ValueError with a sentence.", (only_known,)),
         Law("both say why, in a sentence", lambda seen: all(len(str(e).split()) > 3 for e in seen.errors),
