@@ -288,7 +288,9 @@ def unharmed(answer):
 
 
 def extract(answer, layers, image):
-    F = answer(network()[0], list(layers))(tf.constant(image[None]))
+    net, weights = network()
+    F = answer(net, list(layers))(tf.constant(image[None]))
+    net.set_weights(weights)  # whatever the answer did to it: a law asks
     if not isinstance(F, dict):
         raise TypeError("its outputs must be a dict: layer name -> activations")
     return {layer: np.asarray(each)[0] for layer, each in F.items()}
