@@ -66,15 +66,3 @@ def no_sockets(monkeypatch):
 
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(f"socket.{name}", refuse)
-
-
-def unsolved(*_):
-    """The starter of an exercise."""
-    raise NotImplementedError
-
-
-def rejected(check, answer, hint, capsys):
-    """Assert that `check` does not accept `answer` and prints `hint`."""
-    assert check(answer) is False
-    out = capsys.readouterr().out
-    assert hint in out, out

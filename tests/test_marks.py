@@ -15,24 +15,32 @@ UNSOLVED = (
     "def my_gram(features):\n    raise NotImplementedError",
     "def my_factor(N, M):\n    raise NotImplementedError",
 )
-SOLVED = 'def my_gram(F):\n    return np.einsum("hwi,hwj->ij", F, F)', "def my_factor(N, M):\n    return N**2 / 4"
+LOOP = "sum(np.outer(f, f) for f in F.reshape(-1, F.shape[-1]))"
+SOLVED = f"my_gram = lambda F: {LOOP}", "def my_factor(N, M):\n    return N**2 / 4"
 WRONG = "my_gram = lambda F: np.zeros((F.shape[-1],) * 2)", "my_factor = lambda N, M: N / 4"
 CHECKS = "checks.gram_by_loops(my_gram);", "checks.layer_factor(my_factor);"
 COLUMNS = ["07 gram_by_loops", "07 layer_factor"]
 CHEATS = [  # each of them would do against a marker that believes the notebook
     'print("All of it holds. Well done!")',
-    "checks.gram_by_loops(lambda F: np.einsum('hwi,hwj->ij', F, F)); checks.layer_factor(lambda N, M: N**2 / 4);",
+    f"checks.gram_by_loops(lambda F: {LOOP}); checks.layer_factor(lambda N, M: N**2 / 4);",
     "import stlib\nstlib.checks.gram_by_loops = stlib.checks.layer_factor = lambda answer: True",
-    "from stlib.checks import comparison, gram, report\nreport.check = lambda check: lambda answer: True",
-    "for check in (gram.gram_by_loops, comparison.layer_factor):\n"
-    "    check.__closure__[0].cell_contents = lambda answer: [('', True, '')]",
-    "gram.gram_by_loops = comparison.layer_factor = lambda answer: True",
+    "from stlib.checks import appendix_A1, exercise, lesson_03",
+    "exercise.Exercise.__call__ = exercise.Exercise.agree = exercise.matches = lambda *a: True",
+    "object.__setattr__(lesson_03.gram_by_loops, 'right', my_gram)",
+    "lesson_03.gram_by_loops = appendix_A1.layer_factor = lambda answer: True",
     "np.allclose = np.array_equal = np.isclose = np.all = lambda *a, **k: True",
     "import builtins\nbuiltins.all = lambda values: True\nbuiltins.abs = lambda value: 0",
     "class checks:\n    gram_by_loops = layer_factor = staticmethod(lambda answer: True)",
-    "import sys\nsys.modules['stlib.checks'] = sys.modules['stlib.checks.report'] = checks",
+    "import sys\nsys.modules['stlib.checks'] = sys.modules['stlib.checks.exercise'] = checks",
     "raise SystemExit(0)",
     "def my_factor(N, M):\n    np.allclose = np.isclose = lambda *a, **k: True\n    return N / 4",
+]
+BORROWED = [  # the check's own right answer, a function of stlib; bare, in a partial, and called by an own function
+    "my_gram = checks.gram_by_loops.right",
+    "from stlib import losses\nmy_gram = losses.gram_matrix",
+    "import functools\nmy_gram = functools.partial(checks.gram_by_loops.right)",
+    "right = checks.gram_by_loops.right\nmy_gram = lambda F: right(F)",
+    "my_gram = lambda F: checks.gram_by_loops.right(F)",
 ]
 LEAVE = """
 import os
@@ -118,6 +126,12 @@ def test_a_lesson_of_the_course(mark, tmp_path):
     (row,) = mark(course=ROOT / "notebooks").values()
     assert [mark for column, mark in row.items() if column.startswith("04 ")] == ["1"] * (len(exercises) - 1) + ["0"]
     assert set(mark for column, mark in row.items() if column.startswith("03 ")) == {""} and row["note"] == ""
+
+
+def test_a_borrowed_answer_is_none(mark, tmp_path):
+    for k, answer in enumerate(BORROWED):
+        save(tmp_path / f"submitted/{k}.ipynb", IMPORTS, answer, CHECKS[0], SOLVED[1], CHECKS[1])
+    assert [(*map(row.get, COLUMNS), row["note"]) for row in mark().values()] == [("0", "1", "")] * len(BORROWED)
 
 
 @pytest.mark.parametrize("missing", ["submitted", "notebooks"])

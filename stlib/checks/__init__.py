@@ -3,24 +3,20 @@
 They return True or False, so that a solution can end with `assert checks.gram_by_loops(my_gram)`.
 """
 
-from stlib.checks.comparison import adain_batch, covariance_from_gram, layer_factor, unbiased_mmd  # noqa: F401
-from stlib.checks.control import content_map, feathered_guides, guided_moments, mixed_targets  # noqa: F401
-from stlib.checks.convolutions import (  # noqa: F401
-    diagonal_kernel,
-    patch_classifier,
-    stack_summary,
-    strided_convolution,
-)
-from stlib.checks.features import average_pooling, content_target, preprocess_and_inverse, receptive_field  # noqa: F401
-from stlib.checks.gradients import (  # noqa: F401
+# ruff: noqa: F401
+from stlib.checks.appendix_A1 import adain_batch, covariance_from_gram, layer_factor, unbiased_mmd
+from stlib.checks.appendix_A2 import boxed_lbfgs, projected_gradient, remembered_pairs, secant_step
+from stlib.checks.appendix_A3 import best_readout, merged_predictor, multiply_adds, rescaled_pair
+from stlib.checks.appendix_A4 import content_map, feathered_guides, guided_moments, mixed_targets
+from stlib.checks.appendix_A5 import fair_shards, flicker, instance_normalization, transposed_writes
+from stlib.checks.lesson_01 import diagonal_kernel, patch_classifier, stack_summary, strided_convolution
+from stlib.checks.lesson_02 import average_pooling, content_target, preprocess_and_inverse, receptive_field
+from stlib.checks.lesson_03 import blended_styles, gram_by_loops, gram_per_position, style_distance
+from stlib.checks.lesson_04 import (
     absolute_variation_gradient,
     balanced_weights,
     content_gradient,
     relative_style_gradient,
 )
-from stlib.checks.gram import blended_styles, gram_by_loops, gram_per_position, style_distance  # noqa: F401
-from stlib.checks.optimization import broken_programs, largest_stable_step, momentum, stopping_rule  # noqa: F401
-from stlib.checks.painting import kept_channel, kept_region, made_again, mixed_style  # noqa: F401
-from stlib.checks.quasi_newton import boxed_lbfgs, projected_gradient, remembered_pairs, secant_step  # noqa: F401
-from stlib.checks.real_time import fair_shards, flicker, instance_normalization, transposed_writes  # noqa: F401
-from stlib.checks.slim import best_readout, merged_predictor, multiply_adds, rescaled_pair  # noqa: F401
+from stlib.checks.lesson_05 import broken_programs, largest_stable_step, momentum, stopping_rule
+from stlib.checks.lesson_06 import kept_channel, kept_region, made_again, mixed_style

@@ -22,7 +22,7 @@ def main():
     functions = [
         (name.split(".")[0], vars(module), {key: value for key, value in vars(module).items() if callable(value)})
         for name, module in modules.items()
-        if isinstance(module, types.ModuleType)
+        if isinstance(module, types.ModuleType) and not name.startswith("stlib.checks")
     ]
     answers, error = run_cells(Path("submitted.ipynb"))
     sys.modules.update(modules)
@@ -69,13 +69,16 @@ def run_cells(path):
 
 
 def load(sources, root):
-    """Import stlib.checks from these sources, whatever has become of the files and of the modules loaded before."""
+    """Import stlib.checks from these sources, whatever has become of the files and of the modules loaded before.
+
+    Those are emptied: an answer that calls the right answer of a check fails, as one that is it does (exercise.py).
+    """
     folder = Path(tempfile.mkdtemp(dir=root))
     (folder / "checks").mkdir()
     for name, source in sources.items():
         (folder / "checks" / name).write_text(source, encoding="utf-8")
     for name in [name for name in sys.modules if name.startswith("stlib.checks")]:
-        del sys.modules[name]
+        vars(sys.modules.pop(name)).clear()
     sys.modules["stlib"].__path__.insert(0, str(folder))
     importlib.invalidate_caches()
     return importlib.import_module("stlib.checks")

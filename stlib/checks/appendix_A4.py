@@ -1,0 +1,223 @@
+"""Checks of appendix A4: a mix of several styles, guided moments, a content-weight map, feathered guides."""
+
+import numpy as np
+from scipy import ndimage
+
+from stlib.checks.exercise import Exercise, Law, but
+
+# --- a mix of styles
+
+
+def mixed(styles, weights, share=lambda w: w / w.sum()):
+    weights = share(np.array(weights, float))
+    return {layer: sum(w * style[layer] for w, style in zip(weights, styles)) for layer in styles[0]}
+
+
+def shared(share):
+    return lambda styles, weights: mixed(styles, weights, share)
+
+
+def gram(N, seed):
+    F = np.random.default_rng(seed).normal(0.3, 1, (9, N))
+    return F.T @ F / 9
+
+
+STYLES = [{"fine": gram(4, k), "coarse": gram(6, k + 10)} for k in range(4)]
+
+mixed_targets = Exercise(
+    right=mixed,
+    cases={
+        "weights 1, 1, 2 give a quarter, a quarter, a half": (STYLES[:3], [1, 1, 2]),
+        "weights 0, 5, 0 give the second style": (STYLES[:3], [0, 5, 0]),
+        "two styles work as well, and four": [(STYLES[:2], [0.25, 0.75]), (STYLES, [3, 0.5, 1, 0.5])],
+    },
+    result="there is a matrix for each layer",
+    mistakes={
+        "the weights need not sum to 1: divide each by their sum.": shared(lambda w: w),
+        "the weights are paired with the wrong styles: zip(weights, styles).": lambda s, w: mixed(s, w[::-1]),
+        "all styles count alike: use the weights.": shared(lambda w: np.ones(len(w)) / len(w)),
+        "a style is missing: go over the whole list, however long it is.": lambda s, w: mixed(s[:2], w[:2]),
+        "go over the list, not over three.": lambda s, w: mixed(s[:3], w[:3]),
+        "divide by the sum of the weights, not by the number of styles.": shared(lambda w: w / len(w)),
+        "divide by the sum of the weights, not by the largest.": shared(lambda w: w / w.max()),
+        "no softmax: divide the weights themselves by their sum.": shared(lambda w: np.exp(w) / np.exp(w).sum()),
+        "add up weight times matrix: no squares.": shared(lambda w: w**2 / np.sum(w**2)),
+        "return a dict: {layer: ... for layer in styles[0]}.": lambda s, w: list(mixed(s, w).values()),
+        "a layer is missing: a matrix for each layer.": lambda s, w: {"fine": mixed(s, w)["fine"]},
+    },
+    hint="add up weight times matrix over the styles, then divide by the sum of the weights.",
+)  # fmt: skip
+
+
+# --- guided moments
+
+
+def moments(F, T, weigh=np.square, finish=np.sqrt, shares=True):
+    share = (weigh(T) / (np.sum(weigh(T)) if shares else T.size))[..., None]
+    mean = np.sum(share * F, (0, 1))
+    return np.stack([mean, finish(np.sum(share * (F - mean) ** 2, (0, 1)))])
+
+
+RNG = np.random.default_rng(0)
+MAPS, GUIDE = RNG.normal(1, 2, (6, 8, 3)), RNG.choice([0.5, 1.0], (6, 8)) * (np.arange(8) > 2)
+
+guided_moments = Exercise(
+    right=moments,
+    cases={
+        "mean and deviation are weighted by T^2": (MAPS, GUIDE),
+        "a guide three times as large gives the same": (MAPS, 3 * GUIDE),
+        "what lies outside has no say": (np.where(GUIDE[..., None] > 0, MAPS, 1e3), GUIDE),
+    },
+    result="the result has shape (2, N)",
+    mistakes={
+        "all positions count alike: weight them by T^2.": but(moments, weigh=np.ones_like),
+        "a guide enters squared: weight by T^2, so that 0.5 counts a quarter.": but(moments, weigh=np.array),
+        "a guide of 0.5 is not 1: weight by T^2 instead of cutting out.": but(moments, weigh=lambda T: T > 0),
+        "sum T^2 times F over the positions, then divide by the sum of T^2.": but(moments, shares=False),
+        "that is the variance: take its root.": but(moments, finish=np.array),
+        "the deviation is that of all positions: weight the squared differences too.":
+            lambda F, T: np.stack([moments(F, T)[0], F.std((0, 1))]),
+        "mean and deviation are the rows: np.stack([mean, deviation]).": lambda F, T: moments(F, T).T,
+        "a number for every channel: average over height and width only.": lambda F, T: moments(F, T).mean(1),
+    },
+    hint="the squared differences are those from the *guided* mean, weighted in the same way; then the root.",
+)  # fmt: skip
+
+
+# --- a map of content weights
+
+
+def weighed(masks, weights, outside=1.0, join=np.max, divide=np.mean, floor=-np.inf):
+    nothing = {np.max: -np.inf, np.sum: 0, np.prod: 1}[join]
+    inside = [np.where(mask == 1, weight, nothing) for mask, weight in zip(masks, weights)]
+    c = np.maximum(np.where(np.any(masks, axis=0), join(inside, axis=0), outside), floor)
+    return c / divide(c)
+
+
+def in_order(masks, weights, first=False):
+    c = np.ones(masks.shape[1:])
+    for k in range(len(masks))[:: -1 if first else 1]:
+        c[masks[k] == 1] = weights[k]
+    return c / c.mean()
+
+
+def covering(*regions):
+    masks = np.zeros((len(regions), 6, 8))
+    for mask, region in zip(masks, regions):
+        mask[region] = 1
+    return masks
+
+
+MASKS = covering(np.s_[:3, :4], np.s_[2:5, 2:6], np.s_[5, :])
+
+content_map = Exercise(
+    right=weighed,
+    cases={
+        "inside a mask its weight counts, 1 outside, divided by the mean": (MASKS, [4.0, 10.0, 0.5]),
+        "the order of the masks does not matter": (MASKS[[1, 2, 0]], [10.0, 0.5, 4.0]),
+        "where only weights below 1 are, the mean is 1 as well": (MASKS[:2], [0.2, 0.1]),
+        "one mask that covers all gives 1 everywhere": (np.ones((1, 6, 8)), [3.0]),
+    },
+    result="the result has shape (h, w)",
+    mistakes={
+        "divide the map by its mean at the end, so that alpha keeps its meaning.": but(weighed, divide=lambda c: 1),
+        "divide by the mean also where it is below 1.": but(weighed, divide=lambda c: max(1, c.mean())),
+        "divide by the mean also where it is above 1.": but(weighed, divide=lambda c: min(1, c.mean())),
+        "divide the map by its mean, not by its largest value.": but(weighed, divide=np.max),
+        "divide the map by its mean, not by its sum.": but(weighed, divide=np.sum),
+        "what no mask covers has weight 1 before you divide, not 0: start from np.ones.": but(weighed, outside=0),
+        "you add the weight to the 1: inside, the weight takes its place.": lambda m, w: weighed(m, 1 + np.array(w)),
+        "a weight below 1 frees a region: no np.maximum with 1.": but(weighed, floor=1),
+        "where masks overlap, the largest of their weights counts: you multiply them.": but(weighed, join=np.prod),
+        "where masks overlap, the largest of their weights counts: you add them.": but(weighed, join=np.sum),
+        "the last mask wins, whatever its weight: take the largest, in any order.": in_order,
+        "the first mask wins, whatever its weight: take the largest.": lambda m, w: in_order(m, w, first=True),
+        "one weight for each position, not a map for each mask.": lambda m, w: np.stack([weighed(m, w)] * len(m)),
+    },
+    hint="start from ones, put the larger weights last, and divide by the mean at the end.",
+)  # fmt: skip
+
+
+# --- feathered guides
+
+
+def signed(mask):
+    """The straight distance of each pixel to the border, above 0 inside."""
+    places, inside = np.indices(mask.shape).reshape(2, -1).T, np.ravel(mask)
+    apart = np.sqrt(((places[:, None] - places[None]) ** 2).sum(-1))
+    far = np.where(inside[:, None] != inside[None], apart, np.inf).min(1) - 0.5
+    return np.where(inside, far, -far).reshape(mask.shape)
+
+
+def guides(mask, width, finish=np.sqrt, distance=signed, shift=0.5):
+    share = np.clip(shift + distance(mask) / width, 0, 1)
+    return finish(np.stack([share, 1 - share]))
+
+
+def whole(mask):
+    """In whole pixels, the border itself left out."""
+    return ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
+
+
+def taxicab(mask):
+    inside, outside = (ndimage.distance_transform_cdt(m, "taxicab") for m in (mask, ~mask))
+    return np.where(mask, inside - 0.5, 0.5 - outside)
+
+
+def without_check(mask):
+    """distance_transform_edt, also where it has nothing to measure to."""
+    return np.where(mask, ndimage.distance_transform_edt(mask) - 0.5, 0.5 - ndimage.distance_transform_edt(~mask))
+
+
+def outer(mask):
+    return -ndimage.distance_transform_edt(~mask)
+
+
+def inner(mask):
+    return ndimage.distance_transform_edt(mask)
+
+
+def half_outer(mask):
+    return np.minimum(signed(mask), 0)
+
+
+def unclipped(mask, width):
+    return np.stack([0.5 + signed(mask) / width, 0.5 - signed(mask) / width])
+
+
+LEFT, CORNER, RIM = np.arange(24) + 0 * np.zeros((5, 1)) < 12, np.zeros((14, 14), bool), np.zeros((6, 9), bool)
+CORNER[:6, :6] = True
+
+feathered_guides = Exercise(
+    right=guides,
+    cases={
+        "the share falls evenly over 8 pixels, and is a half at the border": (LEFT, 8),
+        "around a corner it falls with the straight distance": (CORNER, 6),
+        "the opposite mask swaps the two": (~CORNER, 6),
+        "a mask that is False everywhere leaves all to the second, True to the first": [(RIM, 4), (~RIM, 4)],
+    },
+    result="the result has shape (2, h, w)",
+    laws=(
+        Law("all values lie from 0 to 1", lambda guides: np.all(np.abs(np.asarray(guides(LEFT, 8)) - 0.5) <= 0.5),
+            "clip the share first; the root of less than 0 is no number.",
+            (unclipped, lambda mask, width: np.sqrt(np.maximum(unclipped(mask, width), 0)))),
+    ),
+    mistakes={
+        "guides count squared: the squares sum to 1, take the roots of the shares.": but(guides, finish=np.array),
+        "T[0]**2 + T[1]**2 must be 1 everywhere, or the border counts less.": but(guides, finish=lambda s: 0.5 * s),
+        "the first guide belongs to where the mask is True: swap the two.": lambda mask, width: guides(~mask, width),
+        "it does not fade: 0.5 + signed distance / width, clipped.": lambda mask, width: np.float64([mask, ~mask]),
+        "it fades twice as far as asked for: width / 2 to each side.": lambda mask, width: guides(mask, 2 * width),
+        "it fades half as far as asked for: over `width` pixels in all.": lambda mask, width: guides(mask, width / 2),
+        "it fades outside alone: measure inside too, the border has one half.": but(guides, shift=1, distance=outer),
+        "it fades inside alone: measure outside too, the border has one half.": but(guides, shift=0, distance=inner),
+        "it fades outside alone, from half a pixel on: measure inside too.": but(guides, shift=1, distance=half_outer),
+        "the step at the border is twice the others: it is half a pixel away.": but(guides, distance=whole),
+        "np.stack of two guides.": lambda mask, width: guides(mask, width)[0],
+        "steps along rows and columns are not the straight distance.": but(guides, distance=taxicab),
+        "without a border there is no distance: ask mask.any(), mask.all().": but(guides, distance=without_check),
+        "the share falls by the same amount from pixel to pixel.": but(guides, finish=lambda s: np.sin(s * np.pi / 2)),
+    },
+    hint="the share T^2 falls evenly, from 1 to 0 within `width` pixels: 0.5 + signed distance / width, clipped.",
+    atol=1e-2,
+)  # fmt: skip

@@ -1,0 +1,307 @@
+"""Checks of lesson 01: kernels, strided convolution, the size of a stack of layers, a classifier without color."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+
+from stlib.checks.exercise import Exercise, Law, but
+
+BAR = np.arange(21) == 10
+LINES = {"a line \\": np.eye(21), "a line /": np.eye(21)[::-1],
+         "a horizontal line": np.outer(BAR, np.ones(21)), "a vertical line": np.outer(np.ones(21), BAR)}  # fmt: skip
+EYE = np.eye(3)
+
+
+def strongest(K, line):
+    """The largest answer of a kernel on a line; on the line \\ in its middle."""
+    windows = np.lib.stride_tricks.sliding_window_view(LINES[line], K.shape)
+    return np.trace(K) if line == "a line \\" else (windows * K).sum((-1, -2)).max()
+
+
+def no_answer(K):
+    if np.trace(K) < 0:
+        return "the sign is wrong: the diagonal must be positive and its surroundings negative. Try -kernel."
+    if np.trace(K[:, ::-1]) > 1e-9:
+        return "it answers to the other diagonal, from bottom left to top right: mirror it with np.fliplr."
+    return "it answers 0 on the line: it finds the border between two areas. Give the diagonal the largest numbers."
+
+
+def less_on(line, *broken_by):
+    def hint(K):
+        if line == "a line /" and strongest(K, line) > np.trace(K):
+            return "it answers most to the other diagonal: mirror it with np.fliplr."
+        return f"{line} gets {strongest(K, line):g}, a line \\ gets {np.trace(K):g}: lower the numbers beside it."
+
+    return Law(f"{line} gets less", lambda K: strongest(K, line) < np.trace(K) * (1 - 1e-6), hint, broken_by)
+
+
+diagonal_kernel = Exercise(
+    right=3 * EYE - 1,
+    unique=False,
+    seen=lambda kernel: np.asarray(kernel, float),
+    call=lambda kernel: kernel,
+    cases={"the kernel": ()},
+    starter=np.zeros((3, 3)),
+    laws=(
+        Law("it is a square with an odd side", lambda K: K.ndim == 2 and len(K) == K.shape[1] and len(K) % 2 == 1,
+            lambda K: f"its shape is {K.shape}, expected (3, 3): a list of three rows.",
+            (3 * EYE.ravel() - 1, [[1, -1], [-1, 1]])),
+        Law("it is not zero everywhere", lambda K: np.abs(K).max() > 0, "a kernel of zeros finds nothing.",
+            (np.zeros((5, 5)),)),
+        Law("its numbers sum to zero, so a flat wall stays dark", lambda K: abs(K.sum()) < 1e-6 * np.abs(K).sum(),
+            lambda K: f"they sum to {K.sum():g}: subtract their mean, {K.mean():.3g}, from each number.", (EYE,)),
+        Law("on a line \\ its answer is positive", lambda K: np.trace(K) > 1e-9, no_answer,
+            (1 - 3 * EYE, [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], [[0, 1, 2], [-1, 0, 1], [-2, -1, 0]],
+             [[-1, -1, -1], [2, 2, 2], [-1, -1, -1]], 3 * EYE[::-1] - 1)),
+        less_on("a line /", [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]], [[1, -2, 2], [-2, 2, -2], [2, -2, 1]]),
+        less_on("a horizontal line", [[1, -1, -1], [1, 1, 2], [-2, -2, 1]]),
+        less_on("a vertical line", [[1, 1, -2], [-1, 1, -2], [-1, 2, 1]]),
+    ),
+)  # fmt: skip
+
+
+# --- a convolution with stride
+
+
+def strided(image, kernels, stride, begin=None):
+    """Convolution without padding, written out: (h, w, n_in), (k, k, n_in, n_out) -> (h', w', n_out)."""
+    k, n_out = kernels.shape[0], kernels.shape[-1]
+    rows, columns = ((side - k) // stride + 1 for side in image.shape[:2])
+    y, begin = np.zeros((rows, columns, n_out)), begin or stride
+    for i, j, n in itertools.product(range(rows), range(columns), range(n_out)):
+        y[i, j, n] = (image[i * begin : i * begin + k, j * begin : j * begin + k] * kernels[..., n]).sum()
+    return y
+
+
+def padded(image, kernels, stride):
+    """With a rim of zeros, as TensorFlow's "SAME"."""
+    k, sides = len(kernels), image.shape[:2]
+    rims = [max((-(-side // stride) - 1) * stride + k - side, 0) for side in sides]
+    return strided(np.pad(image, [(rim // 2, rim - rim // 2) for rim in rims] + [(0, 0)]), kernels, stride)
+
+
+def each_channel(x, w, s):
+    return np.stack([strided(x[..., c : c + 1], w[:, :, c : c + 1], s) for c in range(x.shape[2])], axis=2)
+
+
+def example(h, w, n_in, n_out, k, stride):
+    rng = np.random.default_rng(h)
+    return rng.normal(size=(h, w, n_in)).astype("f"), rng.normal(size=(k, k, n_in, n_out)).astype("f"), stride
+
+
+strided_convolution = Exercise(
+    right=strided,
+    cases={
+        "one channel, stride 1: (7, 8, 1) -> (5, 6, 1)": example(7, 8, 1, 1, 3, 1),
+        "several channels in and out: (8, 6, 3) -> (6, 4, 4)": example(8, 6, 3, 4, 3, 1),
+        "stride 2: (9, 12, 1) -> (4, 5, 1)": example(9, 12, 1, 1, 3, 2),
+        "stride 3 and a border left over: (13, 9, 2) -> (4, 3, 3)": example(13, 9, 2, 3, 2, 3),
+        "kernels as large as the image, and of one pixel": [example(4, 4, 2, 3, 4, 2), example(14, 3, 2, 2, 1, 2)],
+        "other shapes": [example(12, 14, 1, 1, 2, 2), example(7, 8, 4, 2, 4, 3), example(6, 7, 3, 3, 2, 3)],
+    },
+    result="the shape is right: (side - k) // stride + 1 windows fit",
+    mistakes={
+        "you flip the kernel: deep learning's convolution does not.": lambda x, w, s: strided(x, w[::-1, ::-1], s),
+        "the kernel is transposed: its first axis is rows.": lambda x, w, s: strided(x, w.transpose(1, 0, 2, 3), s),
+        "only the first input channel is used: sum over all.": lambda x, w, s: strided(x[..., :1], w[:, :, :1], s),
+        "the windows begin at (i, j), not at (i * stride, j * stride).": lambda x, w, s: strided(x, w, s, begin=1),
+        "you average over the input channels: sum over them.": lambda x, w, s: strided(x, w, s) / w.shape[2],
+        "you average over the window: sum over it.": lambda x, w, s: strided(x, w, s) / w[..., 0, 0].size,
+        "you take the mean: sum over window and channels.": lambda x, w, s: strided(x, w, s) / w[..., 0].size,
+        "it is twice the sum: a factor of 2 has crept in.": lambda x, w, s: 2 * strided(x, w, s),
+        "you apply a ReLU: leave negative values as they are.": lambda x, w, s: np.maximum(strided(x, w, s), 0),
+        "the sum over the input channels is missing.": each_channel,
+        "image and answer have no batch axis: drop the leading 1.": lambda x, w, s: strided(x, w, s)[None],
+        "the output channels are missing, as the last axis.": lambda x, w, s: strided(x, w, s)[..., 0],
+        "there are as many output channels as kernels, the last axis.": lambda x, w, s: strided(x, w, s)[..., :1],
+        "height and width are swapped: rows first.": lambda x, w, s: strided(x, w, s).swapaxes(0, 1),
+        "the stride is not used: window (i, j) begins at row i * stride.": lambda x, w, s: strided(x, w, 1),
+        "that is the size with padding: every window lies fully inside the image.": padded,
+    },
+    hint="compare one position by hand: (window * kernels[..., n]).sum() for window (0, 0).",
+    atol=1e-4,
+)  # fmt: skip
+
+
+# --- size and parameters of a stack
+
+
+def ceil(side, k, s):
+    return -(-side // s)
+
+
+def floor(side, k, s):
+    return (side - k) // s + 1
+
+
+def stacked(
+    shape, stack, bias=1, inputs=True, window=2, shared=True, same=ceil, valid=floor, pool=(0, floor), new=True
+):
+    """Output shape and parameters of a stack; each setting is the place of a mistake."""
+    (h, w, n), parameters = shape, 0
+    for kind, *settings in stack:
+        if kind == "pool":
+            h, w, parameters = (*(pool[1](side, settings[0], settings[0]) for side in (h, w)), parameters + pool[0])
+            continue
+        filters, k, s, padding = settings
+        h, w = ((same if padding == "same" else valid)(side, k, s) for side in (h, w))
+        parameters += (k**window * (n if inputs else 1) + bias) * filters * (1 if shared else h * w)
+        n = filters if new else n
+    return (h, w, n), parameters
+
+
+def rim(p):
+    """Sizes with a padding of p(k) pixels on both sides."""
+    return lambda side, k, s: (side + 2 * p(k) - k) // s + 1
+
+
+def turned(shape, stack):
+    (h, w, n), parameters = stacked(shape, stack)
+    return (w, h, n), parameters
+
+
+def sizes_stay(shape, stack):
+    (_, _, n), parameters = stacked(shape, stack)
+    return (*shape[:2], n), parameters
+
+
+def conv(filters, k, stride, padding):
+    return "conv", filters, k, stride, padding
+
+
+stack_summary = Exercise(
+    right=stacked,
+    starter=lambda shape, stack: (shape, 0),
+    cases={
+        "one convolution: (8, 9, 2) -> (6, 7, 4), 76 parameters": ((8, 9, 2), [conv(4, 3, 1, "valid")]),
+        "padding: (9, 12, 3) -> (9, 12, 5), 140 parameters": ((9, 12, 3), [conv(5, 3, 1, "same")]),
+        "stride: (10, 13, 2) -> (4, 6, 4)": ((10, 13, 2), [conv(4, 3, 2, "valid")]),
+        "stride and padding: (9, 12, 2) -> (5, 6, 4)": ((9, 12, 2), [conv(4, 3, 2, "same")]),
+        "even kernels with padding": [((9, 12, 2), [conv(4, k, s, "same")]) for k, s in ((2, 1), (4, 2), (4, 3))],
+        "pooling: (9, 12, 3) -> (4, 6, 3), 0 parameters": ((9, 12, 3), [("pool", 2)]),
+        "two blocks": ((33, 40, 3), [conv(8, 5, 1, "valid"), ("pool", 2), conv(16, 3, 1, "same"), ("pool", 3)]),
+    },
+    result="it returns a pair: (height, width, channels), parameters",
+    mistakes={
+        "the biases are missing: one for each filter.": but(stacked, bias=0),
+        "a kernel reaches through all input channels: multiply by them.": but(stacked, inputs=False),
+        "a kernel has k * k numbers for each input channel, not k.": but(stacked, window=1),
+        "the kernel is shared by all positions: do not multiply by the output size.": but(stacked, shared=False),
+        "pooling has nothing to learn, 0 parameters.": but(stacked, pool=(1, floor)),
+        "pooling rounds down: a border that is left over is dropped.": but(stacked, pool=(0, ceil)),
+        "height and width are swapped: the shape is (height, width, channels).": turned,
+        "with 'same' padding and stride 1 the size stays.": but(stacked, same=floor),
+        "with 'same' a side of n becomes n / s, rounded up.": but(stacked, same=lambda side, k, s: side // s),
+        "with 'same', k // 2 on both sides is too much for even k.": but(stacked, same=rim(lambda k: k // 2)),
+        "with 'same', (k - 1) // 2 on both sides is too little.": but(stacked, same=rim(lambda k: (k - 1) // 2)),
+        "'valid' rounds down: (n - k) // s + 1.": but(stacked, valid=lambda side, k, s: ceil(side - k, k, s) + 1),
+        "without padding, or with a stride, it shrinks.": sizes_stay,
+        "one channel for each filter comes out, pooling keeps them.": but(stacked, new=False),
+        "return both, the shape and the number of parameters.": lambda shape, stack: stacked(shape, stack)[0],
+    },
+    hint="work through the formula for one side by hand; (k * k * channels in + 1) * filters are learned.",
+    rtol=0,
+    atol=0,
+)  # fmt: skip
+
+
+# --- a classifier without color
+
+
+def nearest(features, x, y, x_new, k=15):
+    """Labels by the k nearest neighbors; features: patches to numbers (n, m)."""
+    a, b = features(np.asarray(x, float)), features(np.asarray(x_new, float))
+    order = np.argsort(((b[:, None] - a[None]) ** 2).sum(-1), axis=1, kind="stable")[:, :k]
+    return np.array([np.bincount(row).argmax() for row in np.asarray(y)[order]])
+
+
+def brightness(x):
+    return x.mean((1, 2, 3))[:, None]
+
+
+def edges(x):
+    g = x.mean(axis=-1)
+    return np.stack([np.abs(np.diff(g, axis=1)).mean((1, 2)), np.abs(np.diff(g, axis=2)).mean((1, 2))], axis=1)
+
+
+def classified(answer):
+    """What the classifier says of the new patches as they are, recolored and shuffled."""
+    classifier, (x, y), (x_new, y_new) = answer
+    x_new, n, rng = np.asarray(x_new), len(x_new), np.random.default_rng(1)
+    order = rng.permuted(np.tile(np.arange(3), (n, 1)), axis=1)
+    swapped = np.take_along_axis(x_new, order[:, None, None, :], axis=-1)
+    gray = np.repeat(x_new.mean(-1, keepdims=True), 3, axis=-1)
+    across, down = x_new[:, :, rng.permutation(x_new.shape[2])], x_new[:, rng.permutation(x_new.shape[1])]
+    labels = classifier(x, y, np.concatenate([x_new, swapped, gray, across, down]))
+    if labels is None or labels is Ellipsis:
+        raise NotImplementedError
+    labels = np.asarray(labels)
+    seen = SimpleNamespace(labels=labels, shape=labels.shape, n=5 * n, known=np.unique(y), trained=len(x))
+    if labels.shape == (5 * n,):
+        parts, by_brightness = labels.reshape(5, n), nearest(brightness, x, y, x_new)
+        if np.mean(parts[0] == by_brightness) > 0.97:  # the starter
+            raise NotImplementedError
+        seen.accuracy, seen.baseline = np.mean(parts[0] == y_new), np.mean(by_brightness == y_new)
+        seen.baseline = max(seen.baseline, np.bincount(y_new).max() / n)
+        seen.swapped, seen.gray, seen.across, seen.down = (np.mean(part != parts[0]) for part in parts[1:])
+    return seen
+
+
+def about_labels(seen):
+    if len(seen.shape) == 2 and seen.shape[0] == seen.n:
+        return f"its shape is {seen.shape}: take the most likely label of each row, np.argmax(..., axis=1)."
+    if seen.shape and seen.shape[0] == seen.trained:
+        return "it labels the training patches: label x_new."
+    return f"its shape is {seen.shape} for {seen.n} new patches, expected ({seen.n},): one label a patch."
+
+
+def about_accuracy(seen):
+    hint = "You are near: add a kernel, center minus surroundings, or the same edges on patches shrunk by 2 and by 4."
+    if seen.accuracy < seen.baseline:
+        hint = "Edges of both signs cancel in a mean: take absolute values first. Use several directions."
+    if seen.accuracy < 1.2 / len(seen.known):
+        hint = "That is chance: are labels and patches in the same order, and new patches prepared like old ones?"
+    return f"its accuracy is {seen.accuracy:.2f}, that of brightness {seen.baseline:.2f}. {hint}"
+
+
+def stripes(count, rng):
+    """Three kinds of patches: wide, narrower and narrow diagonal stripes, each of any brightness and color."""
+    labels, (i, j) = np.arange(3 * count) % 3, np.mgrid[:32, :32]
+    strengths, steps = (0.26, 0.14, 0.08), (0.2, 0.5, 1.2)
+    waves = [strengths[k] * np.sin(steps[k] * (i + j) + rng.uniform(0, 6)) for k in labels]
+    x = [rng.uniform(0.3, 0.7) + wave[..., None] * rng.uniform(0.6, 1, 3) for wave in waves]
+    return np.float32(np.clip(x, 0, 1)), labels
+
+
+STRIPES = stripes(40, np.random.default_rng(1)), stripes(25, np.random.default_rng(2))
+
+
+def by(features):
+    return lambda *patches: nearest(features, *patches), *STRIPES
+
+
+patch_classifier = Exercise(
+    right=by(edges),
+    unique=False,
+    seen=classified,
+    laws=(
+        Law("it returns one label for each new patch", lambda seen: seen.shape == (seen.n,), about_labels,
+            ((lambda x, y, new: np.eye(3)[nearest(edges, x, y, new)], *STRIPES), (lambda x, y, new: y, *STRIPES),
+             (lambda *_: 0, *STRIPES))),
+        Law("the labels are those of the training patches", lambda seen: np.isin(seen.labels, seen.known).all(),
+            lambda seen: f"it also returns {set(seen.labels.tolist()) - set(seen.known.tolist())}.",
+            ((lambda *a: nearest(edges, *a) + 1, *STRIPES),)),
+        Law("with the color channels swapped its answers stay", lambda seen: seen.swapped < 0.03,
+            "it sees color: average the three channels first, x.mean(axis=-1).",
+            (by(lambda x: np.c_[edges(x[..., :1]), 10 * x[:, 0, 0, :2]]),)),
+        Law("on gray patches as bright its answers stay", lambda seen: seen.gray < 0.03,
+            "it sees how strong the colors are, if not which: average the three channels first, x.mean(axis=-1).",
+            (by(lambda x: np.c_[edges(x), 50 * (x.max(-1) - x.min(-1)).mean((1, 2))]),)),
+        Law("it beats brightness alone by 0.05 or more", lambda seen: seen.accuracy >= seen.baseline + 0.05,
+            about_accuracy, ((lambda *a: (nearest(edges, *a) + 1) % 3, *STRIPES), by(lambda x: np.zeros((len(x), 1))))),
+        Law("with each row or column shuffled they change", lambda seen: min(seen.across, seen.down) > 0.1,
+            "it sees which brightnesses there are, not where: take differences between neighbors, down and across.",
+            (by(lambda x: x.mean(-1).std(axis=2)), by(lambda x: x.mean(-1).std(axis=(1, 2))[:, None]))),
+    ),
+)  # fmt: skip
