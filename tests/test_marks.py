@@ -2,12 +2,14 @@
 
 import ast
 import csv
+import os
 
 import nbformat
 import pytest
 from conftest import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from stlib.checks import __main__ as marker
 from stlib.checks.__main__ import main
 
 IMPORTS = "import numpy as np\nfrom stlib import checks"
@@ -139,7 +141,37 @@ def test_a_bad_folder_is_said(missing, tmp_path, capsys):
     save(tmp_path / "course/07_lesson.ipynb", IMPORTS)
     (tmp_path / "empty").mkdir()
     folders = {"submitted": tmp_path / "course", "notebooks": tmp_path / "course", missing: tmp_path / "empty"}
-    with pytest.raises(SystemExit) as end:
-        main([str(folders["submitted"]), "-o", str(tmp_path / "marks.csv"), "--course", str(folders["notebooks"])])
-    assert end.value.code == 2 and "holds no notebooks" in capsys.readouterr().err
+    arguments = [str(folders["submitted"]), "-o", str(tmp_path / "marks.csv"), "--course", str(folders["notebooks"])]
+    assert main(arguments) == 2
+    assert "holds no notebooks" in capsys.readouterr().err
     assert not (tmp_path / "marks.csv").exists()
+
+
+def test_nothing_is_lost_and_nobody_left_out(mark, tmp_path, capsys, monkeypatch):
+    save(tmp_path / "submitted/ada.ipynb", *lesson(SOLVED))
+    save(tmp_path / "submitted/cleo.ipynb", *lesson(SOLVED))
+    os.mkfifo(tmp_path / "submitted/ben.ipynb")
+    before = (tmp_path / "submitted/ada.ipynb").read_bytes()
+    command = [str(tmp_path / "submitted"), "--course", str(tmp_path / "notebooks"), "-o"]
+    assert main([*command, str(tmp_path / "submitted/./ada.ipynb")]) == 2
+    assert "is one of the inputs" in capsys.readouterr().err
+    assert (tmp_path / "submitted/ada.ipynb").read_bytes() == before
+    real = marker.mark_student
+
+    def full_disk(student, *more):
+        if student.stem == "ada":
+            raise OSError("No space left on device")
+        return real(student, *more)
+
+    monkeypatch.setattr(marker, "mark_student", full_disk)
+    assert main([*command, str(tmp_path / "marks.csv")]) == 1
+    table = (tmp_path / "marks.csv").read_text(encoding="utf-8-sig")
+    assert "not marked: No space left" in table and "ben.ipynb: unreadable" in table and "cleo,1,1" in table
+
+    def interrupted(student, *more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(marker, "mark_student", interrupted)
+    assert main([*command, str(tmp_path / "marks.csv")]) == 130
+    assert (tmp_path / "marks.csv").read_text(encoding="utf-8-sig") == table
+    assert sorted(path.name for path in tmp_path.glob("*marks*")) == ["marks.csv", "marks.unfinished.csv"]

@@ -30,12 +30,18 @@ from pathlib import Path
 
 import nbformat
 
+from stlib import disk, program
+
 HERE = Path(__file__).parent
 SOURCES = {path.name: path.read_text(encoding="utf-8") for path in HERE.glob("*.py")}  # read before any answer runs
 
 
 def main(arguments=None):
-    """Write the table and return the exit code."""
+    """Write the table and return the exit status: see program.py."""
+    return program.run(_command, arguments, "stlib.checks")
+
+
+def _command(arguments):
     parser = argparse.ArgumentParser("python -m stlib.checks", description="Mark submitted notebooks.")
     parser.add_argument("folder", type=Path, help="holds a notebook, or a folder of notebooks, for each student")
     parser.add_argument("-o", "--output", type=Path, default="marks.csv", help="the table (default: marks.csv)")
@@ -45,21 +51,26 @@ def main(arguments=None):
     for folder in (options.course, options.folder):
         if not any(folder.rglob("*.ipynb")):
             parser.error(f"{folder} holds no notebooks")
+    inputs = [path for folder in (options.course, options.folder) for path in folder.rglob("*.ipynb")]
+    output, rows, status = disk.check_output(options.output, inputs), [], program.DONE
     course = {path.stem: read_lesson(path) for path in sorted(options.course.glob("*.ipynb"))}
     columns = [column for lesson in course.values() for column in lesson["exercises"]]
     students = [path for path in sorted(options.folder.iterdir()) if path.is_dir() or path.suffix == ".ipynb"]
     students = [path for path in students if not path.name.startswith((".", "__"))]
-    with (
-        open(options.output, "w", newline="", encoding="utf-8-sig") as file,  # -sig: for spreadsheets
-        ThreadPoolExecutor(max(1, min(4, os.cpu_count() // 2))) as pool,
-    ):
+    try:
+        with ThreadPoolExecutor(max(1, min(4, os.cpu_count() // 2))) as pool:
+            for row in pool.map(lambda student: mark_or_say(student, course, options), students):
+                rows.append(row)
+                status = program.SOME_FAILED if row["note"].startswith("not marked") else status
+                print(f"{row['student']}: {sum(row.get(c) == 1 for c in columns)} solved", row["note"])
+    except KeyboardInterrupt:
+        output, status = output.with_stem(f"{output.stem}.unfinished"), program.INTERRUPTED
+        program.complain(f"interrupted: {output} holds the marks so far", "stlib.checks")
+    with disk.whole_file(output) as part, open(part, "w", newline="", encoding="utf-8-sig") as file:  # for spreadsheets
         table = csv.DictWriter(file, ["student", *columns, "note"])
         table.writeheader()
-        for row in pool.map(lambda student: mark_student(student, course, options), students):
-            table.writerow(row)
-            file.flush()
-            print(f"{row['student']}: {sum(row.get(c) == 1 for c in columns)} solved", row["note"], flush=True)
-    return 0
+        table.writerows(rows)
+    return status
 
 
 def read_lesson(path):
@@ -74,20 +85,32 @@ def read_lesson(path):
 
 def code_cells(path):
     """Return the sources of the code cells of a notebook that hold any."""
-    cells = nbformat.read(path, as_version=4).cells
+    cells = nbformat.read(disk.check_file(path, "a notebook"), as_version=4).cells
     return [cell.source.strip() for cell in cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def mark_or_say(student, course, options):
+    """Mark a student; if that fails, such as on a full disk, the others get their turn and the note says why."""
+    try:
+        return mark_student(student, course, options)
+    except Exception as error:
+        return {"student": student.stem, "note": f"not marked: {program.sentence(error)}"}
 
 
 def mark_student(student, course, options):
     """Mark all notebooks of a student; return a line of the table."""
     row, notes = {"student": student.stem if student.is_file() else student.name}, []
-    paths = [student] if student.is_file() else sorted(student.rglob("*.ipynb"))
+    paths = sorted(student.rglob("*.ipynb")) if student.is_dir() else [student]
+    if student.is_dir():  # rglob passes over a folder that may not be read
+        closed = []
+        list(os.walk(student, onerror=closed.append))
+        notes += [f"{Path(error.filename).name}: unreadable" for error in closed]
     for path in paths:
         if not any(part.startswith((".", "__")) for part in path.relative_to(student.parent).parts):  # checkpoints
             marks, note = mark_notebook(path, course, options)
             row |= {column: max(mark, row.get(column, 0)) for column, mark in marks.items()}
             notes += [f"{path.name}: {note}"] * bool(note)
-    return row | {"note": "; ".join(notes) if paths else "no notebook"}
+    return row | {"note": "; ".join(notes) if paths or notes else "no notebook"}
 
 
 def mark_notebook(path, course, options):
