@@ -123,9 +123,10 @@ def paint(name, path, options, style, network, settings):
 
         def show(progress):
             nonlocal first
-            first = first if progress.step > 1 else time.perf_counter()  # the step before it was compiled, too
-            if progress.step == min(4, progress.total):
-                seconds = (time.perf_counter() - first) / 3 * work / pixels[0]
+            early, later = (4, 12) if progress.total > 12 else (1, min(4, progress.total))
+            first = first if progress.step > early else time.perf_counter()  # the steps before it were compiled, too
+            if progress.step == later:
+                seconds = (time.perf_counter() - first) / max(1, later - early) * work / pixels[0]
                 draft = "" if network.name == "slim" else "; a draft: --network slim, or --steps draft"
                 tqdm.write(f"{path.name}: about {seconds:.0f} s with {network.name}{draft}", sys.stderr)
             bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
