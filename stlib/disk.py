@@ -35,8 +35,8 @@ def check_output(path, inputs=()):
 
     Raises ValueError if it is one of the files `inputs`, which would be lost.
     """
-    path = Path(path)
-    if identity(path) and identity(path) in [identity(each) for each in inputs if each]:
+    path, known = Path(path), {identity(each) for each in inputs if each} - {None}
+    if identity(path) in known:
         raise ValueError(f"{path} is one of the inputs, which would be replaced: choose another name for the output.")
     if (path.exists() and not path.is_file()) or not _make_folder(path.parent):
         raise OSError(f"{path} cannot be written: choose a folder that exists and that you may write to.")

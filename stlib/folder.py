@@ -121,8 +121,9 @@ def _looks_like_picture(path):
 def kind(path):
     """The format of a picture by its content, such as "PNG"; None if it is none or cannot be read."""
     try:
-        if images.brand(disk.check_file(path)):
-            return images.brand(path)  # there may be nothing that reads it
+        brand = images.brand(disk.check_file(path))
+        if brand:
+            return brand  # there may be nothing that reads it
         with images.open_picture(path) as picture:
             return picture.format
     except (ValueError, OSError):
