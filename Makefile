@@ -15,19 +15,19 @@ lab: .venv/installed    ## open the course in JupyterLab
 	$(BIN)/python -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
 
 run: .venv/installed    ## execute all notebooks in order; pictures go to out/
-	$(BIN)/python tests/run_notebooks.py
+	$(BIN)/python tools/run_notebooks.py
 
 test: .venv/installed   ## unit tests, structure tests, every notebook and the handout, in two processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 outputs: .venv/installed  ## execute all notebooks and store their outputs in them, for committing
-	$(BIN)/python tests/run_notebooks.py --write
+	$(BIN)/python tools/run_notebooks.py --write
 
 handout: .venv/installed  ## out/handout: the class version, without solutions
-	$(BIN)/python tests/make_handout.py
+	$(BIN)/python tools/make_handout.py
 
 class: .venv/installed  ## out/class: the same with all packages, for no network (1.3 GB); FOR=3.12 names the Python
-	$(BIN)/python tests/make_handout.py --class $(FOR)
+	$(BIN)/python tools/make_handout.py --class $(FOR)
 
 bench: .venv/installed  ## measure speed and memory, on an otherwise idle machine
 	$(BIN)/python tests/benchmarks/bench_stylize.py

@@ -1,24 +1,24 @@
-"""The command line: `python -m stlib CONTENT... STYLE -o OUT` (photos.py) and `python -m stlib paint` (folder.py).
+"""The command line: `python -m stlib CONTENT... STYLE -o OUT` and `python -m stlib paint`.
 
 Also installed as `stlib`.
 """
 
 import sys
 
-from stlib import program
+from stlib.command import program
 
 
 def main(arguments=None):
-    """Do what the command line says and return the exit status: see program.py."""
+    """Do what the command line says and return the exit status: see command/program.py."""
     return program.run(_command, arguments)
 
 
 def _command(arguments):
     if arguments[:1] == ["paint"]:
-        from stlib import folder
+        from stlib.command import folder
 
         return folder.main(arguments[1:])
-    from stlib import photos  # both here: Ctrl-C while they are imported is no traceback
+    from stlib.command import photos  # both here: Ctrl-C meanwhile is no traceback
 
     return photos.main(arguments)
 

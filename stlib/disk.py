@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 
@@ -64,10 +65,27 @@ def _make_folder(path):
 @contextlib.contextmanager
 def whole_file(path):
     """Give the path of a part to write beside `path`, which takes its place at the end: whole, or not at all."""
-    part = path.with_name(f".{secrets.token_hex(8)}.part")  # unique on a cluster, too, and short whatever the name
+    part = _part_of(path)
     try:
         yield part
         part.replace(path)
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+@contextlib.contextmanager
+def whole_folder(path):
+    """Give a folder to fill beside `path`, whose place it takes at the end: whole, or not at all."""
+    part = _part_of(path)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(path, ignore_errors=True)
+        part.replace(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _part_of(path):
+    return path.with_name(f".{secrets.token_hex(8)}.part")  # unique on a cluster, too, and short whatever the name

@@ -24,7 +24,7 @@ def load_network(name=None, pooling="max"):
     name: "slim", small and quick, or "vgg16", the real one, both embedded up to block5_conv1;
         "vgg19", the network of the paper, from Keras' cache or else downloaded (80 MB, once);
         a path to a file of VGG16 or VGG19 without top (.h5, .weights.h5 or .keras), or to a network that
-        stlib.weights.train_slim made (.npz);
+        stlib.training.slim made (.npz);
         None, the environment variable STLIB_NETWORK if it is set, else "slim".
     pooling: "max", as VGG was trained, or "average".
     Raises ValueError or OSError (FileNotFoundError, if there is no such file) in one sentence.

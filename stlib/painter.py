@@ -2,7 +2,7 @@
 
 Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the instance
 normalization of Ulyanov, Vedaldi & Lempitsky, *Instance normalization: the missing ingredient for fast stylization*,
-2016. Notebook A5 builds it step by step; stlib.weights.train_painter trains it.
+2016. Notebook A5 builds it step by step; stlib.training.painter trains it.
 """
 
 import functools

@@ -1,6 +1,6 @@
 """A bad day: hostile files, closed streams, full disks, signals. Nothing is lost, nothing is silent.
 
-A line of CASES is one promise: how its folder is filled, what is run there in bash (`stlib` is the command), the exit
+A line of CASES is one promise: how its folder is filled, what is run there in bash (PROGRAMS are commands), the exit
 status, what stands on stderr (a regular expression), and the only files that may be new afterwards. What was there
 before is unchanged, part files do not stay, and no line is a traceback or a library's.
 """
@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image, features
 
-from stlib.weights import train_slim
+from stlib.training import slim as train_slim
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
 TINY = "--network slim --size 32 --steps 1"
@@ -111,7 +111,7 @@ def album(folder):
 def slow_import(folder):
     """Ctrl-C and SIGTERM while a library is imported."""
     pair(folder)
-    for library, number in (("numpy", signal.SIGINT), ("tensorflow", signal.SIGTERM)):
+    for library, number in (("numpy", signal.SIGINT), ("tensorflow", signal.SIGTERM), ("nbformat", signal.SIGINT)):
         (folder / library).mkdir()
         text = (
             "import os, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # if it was ignored
@@ -120,6 +120,13 @@ def slow_import(folder):
         (folder / library / f"{library}.py").write_text(text)
 
 
+PROGRAMS = {
+    "stlib": "-m stlib",
+    "mark": "-m stlib.marking",
+    "train": "-m stlib.training",
+    "notebooks": f"{ROOT}/tools/run_notebooks.py",
+    "handout": f"{ROOT}/tools/make_handout.py",
+}
 PAINT = "stlib paint {} --painter starry_night -o out"
 UNPRIVILEGED = "" if os.getuid() else "setpriv --bounding-set -dac_override,-dac_read_search "
 INPUT = "is one of the inputs, which would be replaced: choose another name"
@@ -183,6 +190,15 @@ CASES = {
         slow_import, f"PYTHONPATH=tensorflow:$PYTHONPATH stlib cat.jpg wave.jpg -o a.png {TINY}", 130,
         "^stlib: interrupted\n$", NONE,
     ),
+    **{
+        f"Ctrl-C at once, {command}": (
+            slow_import, f"PYTHONPATH=nbformat:numpy:$PYTHONPATH {command}", 130, f"^{name}: interrupted\n$", NONE,
+        )
+        for command, name in {
+            "mark .": "stlib.marking", "train slim": "stlib.training", "handout": "make_handout",
+        }.items()
+    },
+    "nothing to train": (links, "train", 2, "Say what to train: python -m stlib.training slim or painter", NONE),
     # 6. nothing waits for ever
     "pipe as photo": (specials, "stlib pipe.jpg wave.jpg -o a.png", 1, f"pipe.jpg {PIPE} an image file", NONE),
     "socket as painting": (specials, "stlib cat.jpg socket.jpg -o a.png", 2, f"socket.jpg {PIPE} an image file", NONE),
@@ -205,7 +221,8 @@ CASES = {
     "garbage as painter": (weights, "stlib paint . --painter text.npz -o out", 2, "text.npz is not a painter, e", NONE),
     "pickle as painter": (weights, "stlib paint . --painter pickle.npz -o out", 2, "pickle.npz is not a painter", NONE),
 }  # fmt: skip
-OURS = re.compile(r"stlib: |usage: stlib| {8}|.*\d+%\||.*: about \d+ s with|\s*$")  # lines that are: the bar, as well
+# lines that are ours: the bar and the expected time, as well
+OURS = re.compile(r"(stlib[.\w]*|make_handout): |usage: stlib| {8}|.*\d+%\||.*: about \d+ s with|\s*$")
 
 
 def tree(folder):
@@ -220,8 +237,9 @@ def test_promise(name, tmp_path):
     folder, programs = tmp_path / "folder", tmp_path / "programs"
     for each in (folder, programs):
         each.mkdir()
-    (programs / "stlib").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stlib "$@"\n')
-    (programs / "stlib").chmod(0o755)
+    for each, arguments in PROGRAMS.items():
+        (programs / each).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+        (programs / each).chmod(0o755)
     (programs / "pillow_heif.py").write_text("raise ImportError")
     environment = os.environ | {
         "PATH": f"{programs}:{os.environ['PATH']}",

@@ -11,7 +11,8 @@ import pytest
 from conftest import ROOT
 
 from stlib import __main__ as cli
-from stlib import images, photos
+from stlib import images
+from stlib.command import photos
 from stlib.stylize import EFFORTS, plan, stylize
 
 CAT = str(ROOT / "images/content/chelsea_cat.jpg")

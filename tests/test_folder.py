@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stlib import __main__ as cli
-from stlib import animation, folder, images
+from stlib import animation, images
+from stlib.command import folder
 from stlib.painter import build_painter, load_painter
-from stlib.weights.train_painter import write
+from stlib.training.painter import write
 
 PHOTO = ROOT / "images/content/chelsea_cat.jpg"
 

@@ -23,10 +23,10 @@ PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RUN = [path for path in PATHS if path.name.startswith(("00", "04"))]
 EXECUTE = """
 import os, sys
-tests, source, target = sys.argv[1:]
+tools, source, target = sys.argv[1:]
 import stlib
 assert stlib.__file__.startswith(os.environ["PYTHONPATH"]), stlib.__file__
-sys.path.insert(0, tests)
+sys.path.insert(0, tools)
 import nbformat, pathlib, run_notebooks
 nbformat.write(run_notebooks.execute(pathlib.Path(source)), target)
 """
@@ -133,7 +133,7 @@ def test_stored_checks_say_that_nothing_is_solved(path):
 
 @pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
 def test_unsolved_it_runs_to_the_end(path, handout, site, tmp_path):
-    command = [sys.executable, "-c", EXECUTE, ROOT / "tests", handout / "notebooks" / path.name, tmp_path / path.name]
+    command = [sys.executable, "-c", EXECUTE, ROOT / "tools", handout / "notebooks" / path.name, tmp_path / path.name]
     environment = os.environ | {"PYTHONPATH": str(site)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -154,7 +154,7 @@ def test_links_and_start_page(handout):
         for target in re.findall(r"\]\((\.\./[^)\s#]+|[^)\s#:/]+\.ipynb)", text):
             assert (handout / "notebooks" / target).exists(), target
     assert len(re.findall(r'href="\w+\.pdf"', page)) == 2
-    for card in (handout / "stlib/weights").glob("*.md"):
+    for card in (handout / "stlib/data").glob("*.md"):
         for target in re.findall(r"\]\(([^)\s#:]+)\)", card.read_text(encoding="utf-8")):
             assert (card.parent / target).exists(), target
     wheel = next(handout.glob("*.whl"))
@@ -168,7 +168,7 @@ def test_pictures_of_whoever_makes_it_stay(tmp_path, monkeypatch, wheel):
     head = nbformat.v4.new_markdown_cell("# A title\n\nabout 10 minutes")
     nbformat.write(nbformat.v4.new_notebook(cells=[head]), tmp_path / "course/notebooks/00_a.ipynb")
     monkeypatch.setattr(make_handout, "ROOT", tmp_path / "course")
-    monkeypatch.setattr("make_sheets.make_sheets", lambda folder: None)
+    monkeypatch.setattr("sheets.make_sheets", lambda folder: None)
     folder = make_handout.make_handout(tmp_path / "handout", wheel)
     assert [path.name for path in (folder / "images/own").iterdir()] == ["README.md"]
     assert (folder / "images/style/a.jpg").exists()
@@ -181,7 +181,7 @@ def test_one_that_fails_keeps_the_old_one(tmp_path, monkeypatch, wheel):
     def full_disk(folder):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("make_sheets.make_sheets", full_disk)
+    monkeypatch.setattr("sheets.make_sheets", full_disk)
     with pytest.raises(OSError, match="No space left"):
         make_handout.make_handout(tmp_path / "handout", wheel)
     assert [path.name for path in tmp_path.iterdir()] == ["handout"]
@@ -248,7 +248,7 @@ def test_the_command_of_the_start_page_installs_with_sockets_blocked(tmp_path, o
             hollow_wheel(hollow, each.name, each.version, each.read_text("METADATA") or "")
     only_from(hollow)
     monkeypatch.setattr(make_handout, "PLATFORMS", here)
-    monkeypatch.setattr("make_sheets.make_sheets", lambda folder: None)
+    monkeypatch.setattr("sheets.make_sheets", lambda folder: None)
     folder = make_handout.make_class(tmp_path / "class", platform.python_version(), wheel)
     only_from("nowhere")
     install(folder, [sys.executable], tmp_path, "--target", tmp_path / "site")

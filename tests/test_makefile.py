@@ -51,7 +51,7 @@ def test_first_call_installs_second_does_not(make, tmp_path):
     done, calls = make("run", python3=BAD, python3_11=GOOD)
     assert done.returncode == 0, done.stderr
     assert [call.split("/")[-1] for call in calls[1:2]] == ["python3.11 -m venv .venv"]
-    assert "-m pip install" in calls[2] and "tests/run_notebooks.py" in calls[3] and len(calls) == 4
+    assert "-m pip install" in calls[2] and "tools/run_notebooks.py" in calls[3] and len(calls) == 4
     done, calls = make("test")
     assert done.returncode == 0 and len(calls) == 5 and "-m pytest" in calls[4]
     os.utime(tmp_path / "pyproject.toml", (2**31, 2**31))  # a new dependency: install again, keep the environment

@@ -9,8 +9,8 @@ import pytest
 from conftest import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from stlib.checks import __main__ as marker
-from stlib.checks.__main__ import main
+from stlib.marking import marker
+from stlib.marking.__main__ import main
 
 IMPORTS = "import numpy as np\nfrom stlib import checks"
 UNSOLVED = (

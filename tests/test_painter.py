@@ -8,9 +8,9 @@ from conftest import ROOT
 from stlib import images, weights
 from stlib.network import load_network
 from stlib.painter import build_painter, load_painter, paint
-from stlib.weights.train_painter import write
+from stlib.training.painter import write
 
-FOLDER = ROOT / "stlib/weights"
+FOLDER = ROOT / "stlib/data"
 SHIPPED = [name for name in weights.PAINTERS if name != "starry_night_flickers"]
 
 
@@ -67,7 +67,7 @@ def test_embedded_painters_are_small_whole_and_without_pickles(name, tmp_path, m
     changed = bytearray(path.read_bytes())
     changed[len(changed) // 2] ^= 1
     (tmp_path / path.name).write_bytes(changed)
-    monkeypatch.setattr(weights.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(weights, "DATA", tmp_path)
     with pytest.raises(ValueError, match="not the network that stlib was published with: install stlib again"):
         load_painter(name)
 

@@ -5,11 +5,11 @@ import inspect
 import itertools
 import re
 
-import make_sheets
 import matplotlib
 import nbformat
 import numpy as np
 import pytest
+import sheets
 import tensorflow as tf
 from conftest import ROOT
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,22 +18,22 @@ from matplotlib.mathtext import MathTextParser
 from stlib import color, images, losses, network, optimize, pyramid
 from stlib.stylize import RECIPES, stylize
 
-ROWS = [row for rows in make_sheets.NOTATION.values() for row in rows]
+ROWS = [row for rows in sheets.NOTATION.values() for row in rows]
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    return make_sheets.pictures()
+    return sheets.pictures()
 
 
 @pytest.fixture(scope="module", params=["notation", "debugging"])
 def figure(request, pictures):
-    return make_sheets.notation_sheet() if request.param == "notation" else make_sheets.debugging_card(pictures)
+    return sheets.notation_sheet() if request.param == "notation" else sheets.debugging_card(pictures)
 
 
 def test_pdf(tmp_path, pictures, monkeypatch):
-    monkeypatch.setattr(make_sheets, "pictures", lambda: pictures)  # painted once for all tests
-    paths = make_sheets.make_sheets(tmp_path / "handout")
+    monkeypatch.setattr(sheets, "pictures", lambda: pictures)  # painted once for all tests
+    paths = sheets.make_sheets(tmp_path / "handout")
     assert [path.name for path in paths] == ["notation.pdf", "debugging.pdf"]
     for path in paths:
         data = path.read_bytes()
@@ -45,7 +45,7 @@ def test_pdf(tmp_path, pictures, monkeypatch):
 
 
 def test_nothing_overlaps_or_is_cut_off(figure):
-    with matplotlib.rc_context(make_sheets.STYLE):
+    with matplotlib.rc_context(sheets.STYLE):
         renderer = FigureCanvasAgg(figure).get_renderer()
         texts = [text for text in figure.texts if text.get_text()]
         boxes = [text.get_window_extent(renderer) for text in texts]
@@ -116,7 +116,7 @@ def test_settings_are_those_of_the_networks():
 def test_names_exist():
     """Each name in code is used in stlib; a few belong to the lessons only."""
     module, lessons = set(), set()
-    for path in (ROOT / "stlib").glob("*.py"):
+    for path in (ROOT / "stlib").rglob("*.py"):
         module |= set(names_in(ast.parse(path.read_text(encoding="utf-8"))))
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         for cell in nbformat.read(path, as_version=4).cells:
@@ -124,7 +124,7 @@ def test_names_exist():
                 lessons |= set(names_in(ast.parse(re.sub(r"^[%!].*$", "", cell.source, flags=re.M))))
     sheet = set().union(*(calls(row[3]) for row in ROWS))
     assert sheet - module == {"Z", "beta", "dF", "g"} <= lessons
-    card = set().union(*(calls(fault[3]) for fault in make_sheets.FAULTS.values()))
+    card = set().union(*(calls(fault[3]) for fault in sheets.FAULTS.values()))
     assert card <= module | lessons
 
 
@@ -132,7 +132,7 @@ def test_defaults_are_those_of_stylize():
     """Where the default is None, stylize takes slim's."""
     defaults = {name: parameter.default for name, parameter in inspect.signature(stylize).parameters.items()}
     defaults |= {name: value for name, value in RECIPES["slim"].items() if defaults[name] is None}
-    shown = "\n".join([row[3] for row in ROWS] + [fault[3] for fault in make_sheets.FAULTS.values()])
+    shown = "\n".join([row[3] for row in ROWS] + [fault[3] for fault in sheets.FAULTS.values()])
     found = re.findall(r"^(\w+)=(.+)$", shown.replace(", ", "\n"), re.M)
     assert {name for name, _ in found} >= {
         "content_weight",
@@ -232,7 +232,7 @@ def test_bands(rng):
 
 
 def test_layers_table():
-    texts = [text.get_text() for text in make_sheets.notation_sheet().texts]
+    texts = [text.get_text() for text in sheets.notation_sheet().texts]
     slim = network.load_network("slim")
     channels = [f"{N} ({slim.get_layer(f'block{k}_conv1').filters})" for k, N in enumerate(network.WIDTHS, start=1)]
     for cell in ("block4_conv2  C", "block5_conv1  S", "block4_conv3", *channels, "14", "3,136", "132 pixels"):
@@ -243,7 +243,7 @@ def test_layers_table():
 
 def test_each_fault_looks_different(pictures):
     """In color and, for print, in gray each picture differs from the good one and from every other."""
-    names = ["good", *make_sheets.FAULTS]
+    names = ["good", *sheets.FAULTS]
     assert list(pictures)[2:] == names
     shape = pictures["good"].shape[:2]
     shown = {name: images.resize(pictures[name], shape) for name in names}

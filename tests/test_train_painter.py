@@ -10,8 +10,9 @@ from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import load_network
 from stlib.painter import load_painter, paint
 from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
-from stlib.weights import train_painter
-from stlib.weights.train_painter import PainterTraining, batch_at
+from stlib.training import painter as train_painter
+from stlib.training.__main__ import main
+from stlib.training.painter import PainterTraining, batch_at
 
 STYLE = ROOT / "images/style/great_wave.jpg"
 
@@ -87,7 +88,7 @@ def test_a_short_run_learns_and_its_file_paints(style, pictures, network, tmp_pa
     images.save(style, tmp_path / "style.png")
     out = tmp_path / "new/painter.npz"
     command = ["--style", str(tmp_path / "style.png"), "--images", str(tmp_path / "photos"), "--network", "slim"]
-    assert train_painter.main([*command, "--out", str(out), "--steps", "80"]) == 0
+    assert main(["painter", *command, "--out", str(out), "--steps", "80"]) == 0
     printed = capsys.readouterr()
     assert "broken.png cannot be read" in printed.err and "last steps: content" in printed.out
     assert [path.name for path in out.parent.iterdir()] == ["painter.npz"]  # and no checkpoint
@@ -99,7 +100,7 @@ def test_a_short_run_learns_and_its_file_paints(style, pictures, network, tmp_pa
     assert before["total"] / after["total"] > 1.25  # measured: 1.45
     assert paint(images.load(STYLE, 50), learned).shape == images.load(STYLE, 50).shape
     # It goes on from there, slower: two steps change little.
-    assert train_painter.main([*command, "--start", str(out), "--out", str(tmp_path / "more.npz"), "--steps", "2"]) == 0
+    assert main(["painter", *command, "--start", str(out), "--out", str(tmp_path / "more.npz"), "--steps", "2"]) == 0
     for before, after in zip(learned.get_weights(), load_painter(tmp_path / "more.npz").get_weights()):
         assert np.abs(after - before).max() < 4 * train_painter.LATER_RATE
     assert not np.array_equal(load_painter(tmp_path / "more.npz").get_weights()[0], learned.get_weights()[0])
@@ -146,6 +147,6 @@ def test_bad_input_is_one_sentence(arguments, words, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     options = {"--style": str(STYLE), "--images": str(ROOT / "images"), "--out": str(tmp_path / "p.npz")}
     options[arguments[0]] = arguments[1].format(empty=tmp_path / "empty")
-    assert train_painter.main([word for pair in options.items() for word in pair]) == 2
+    assert main(["painter", *[word for pair in options.items() for word in pair]]) == 2
     message = capsys.readouterr().err.splitlines()[-1]
-    assert message.startswith("train_painter: ") and words in message
+    assert message.startswith("stlib.training: ") and words in message

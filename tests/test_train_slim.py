@@ -10,7 +10,10 @@ from conftest import ROOT
 
 from stlib import images
 from stlib.network import VGG19, build_network, build_vgg, feature_extractor, load_network, preprocess
-from stlib.weights import prune, read_embedded, train_slim
+from stlib.training import prune
+from stlib.training import slim as train_slim
+from stlib.training.__main__ import main
+from stlib.weights import read_embedded
 
 WIDTHS = (6, 8, 12, 16, 20)  # small, and all different, so that no axis can be taken for another
 
@@ -195,7 +198,7 @@ def test_batches_are_reproducible_and_jittered(pictures):
 
 
 def test_shipped_file_fits_its_card():
-    folder = ROOT / "stlib/weights"
+    folder = ROOT / "stlib/data"
     path, card = folder / "slim.npz", " ".join((folder / "MODEL_CARD.md").read_text().split())
     assert f"SHA-256 `{hashlib.sha256(path.read_bytes()).hexdigest()}`" in card
     size = path.stat().st_size
@@ -240,11 +243,11 @@ def test_command_line_interrupted_and_continued(folder, tmp_path, monkeypatch, c
         return train_step(self)
 
     monkeypatch.setattr(train_slim.Distillation, "train_step", interrupt)
-    assert train_slim.main(arguments) == 130
+    assert main(["slim", *arguments]) == 130
     assert not out.exists() and "the same command goes on" in capsys.readouterr().out
     steps = []
     monkeypatch.setattr(train_slim.Distillation, "train_step", lambda self: steps.append(self.step) or train_step(self))
-    assert train_slim.main([*arguments, "--heldout", str(folder)]) == 0
+    assert main(["slim", *arguments, "--heldout", str(folder)]) == 0
     captured = capsys.readouterr()
     assert steps == [2, 3]
     assert [path.name for path in out.parent.iterdir()] == ["small.npz"], "the checkpoint is gone with the last step"
@@ -268,8 +271,8 @@ def test_command_line_interrupted_and_continued(folder, tmp_path, monkeypatch, c
 def test_bad_input_is_one_sentence(arguments, words, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     good = ["--images", str(folder), "--teacher", "slim", "--out", "out.npz"]
-    assert train_slim.main(good + arguments) == 2
-    err = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train_slim: ")]
+    assert main(["slim", *good, *arguments]) == 2
+    err = [line for line in capsys.readouterr().err.splitlines() if line.startswith("stlib.training: ")]
     assert words in err[-1] and not (tmp_path / "out.npz").exists()
 
 

@@ -108,9 +108,9 @@ def test_a_file_of_vgg16_is_known_by_its_layers(save, tmp_path, no_sockets):
 
 @pytest.mark.parametrize("name", files.EMBEDDED)
 def test_any_changed_byte_is_refused(name, tmp_path, monkeypatch):
-    original = (Path(files.__file__).parent / f"{name}.npz").read_bytes()
+    original = (files.DATA / f"{name}.npz").read_bytes()
     path = tmp_path / f"{name}.npz"
-    monkeypatch.setattr(files.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(files, "DATA", tmp_path)
     path.write_bytes(original)
     assert list(files.read_embedded(name))[0] == "block1_conv1"
     for position in (0, len(original) // 2, len(original) - 1):

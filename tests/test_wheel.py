@@ -19,10 +19,10 @@ assert paint(content, load_painter("starry_night")).shape == content.shape
 def test_wheel_paints_outside_the_checkout(wheel, site, tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert {
-        "stlib/weights/slim.npz",
-        "stlib/weights/vgg16.npz",
-        "stlib/weights/MODEL_CARD.md",
-        "stlib/checks/answers.py",
+        "stlib/data/slim.npz",
+        "stlib/data/vgg16.npz",
+        "stlib/data/MODEL_CARD.md",
+        "stlib/marking/answers.py",
     } <= set(names)
     command, environment = [sys.executable, "-c", PROGRAM, str(site)], os.environ | {"PYTHONPATH": str(site)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)

@@ -1,6 +1,6 @@
 """Execute the notebooks in order, without a browser: `make run` and, with --write, `make outputs`.
 
-usage: python tests/run_notebooks.py [--write] [NAME ...]     NAME: the start of a file name, such as 03
+usage: python tools/run_notebooks.py [--write] [NAME ...]     NAME: the start of a file name, such as 03
 """
 
 import os
@@ -10,7 +10,8 @@ import time
 import warnings
 from pathlib import Path
 
-from stlib import disk, program
+from stlib import disk
+from stlib.command import program
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS, OUT = ROOT / "notebooks", ROOT / "out"

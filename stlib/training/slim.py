@@ -1,6 +1,6 @@
 """Distill a network into a narrow one: how the embedded slim network was made from the embedded VGG16.
 
-    python -m stlib.weights.train_slim --images FOLDER --out FILE.npz
+    python -m stlib.training slim --images FOLDER --out FILE.npz
 
 The student starts as the teacher pruned. It learns to compute features from which 1x1 convolutions predict the
 teacher's, layer by layer (Romero et al., *FitNets: Hints for thin deep nets*, 2015), also in pictures that are changed
@@ -10,18 +10,18 @@ A batch is float32 (B, h, w, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144,
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from stlib import disk, images, program
+from stlib import disk, images
+from stlib.command import program
 from stlib.network import build_network, feature_extractor, load_network, preprocess
 from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, stylize
-from stlib.weights.prune import LEVELS, arrays_of, compute, prune, scale, standardize
-from stlib.weights.training import SIDE, Training, read_pictures
+from stlib.training.loop import SIDE, Training, read_pictures
+from stlib.training.prune import LEVELS, arrays_of, compute, prune, scale, standardize
 
 WIDTHS = (16, 64, 112, 160, 176)  # channels of the five blocks; VGG16: 64, 128, 256, 512, 512
 HINT = 0.25  # weight of the error in layers that painting does not read; in those that it reads 1
@@ -184,20 +184,20 @@ class Distillation(Training):
         return {layer: errors[layer] / variances[layer] for layer in errors}
 
 
-def main(arguments=None):
-    """Train, write the weights file, print the errors; return 0, 2 for bad input, or 130 if interrupted."""
-    parser = argparse.ArgumentParser("python -m stlib.weights.train_slim", description=__doc__.split("\n")[0])
+def main(arguments):
+    """Train, write the weights file, print the errors; return the exit status: see command/program.py."""
+    parser = argparse.ArgumentParser("python -m stlib.training slim", description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=Path, required=True, help="folder of the pictures to train on")
     parser.add_argument("--out", type=Path, required=True, help="weights file to write (.npz)")
     parser.add_argument("--teacher", default="vgg16", help="vgg16, vgg19, slim or a path (%(default)s)")
     parser.add_argument("--heldout", type=Path, help="folder of other pictures, on which the errors are printed")
     parser.add_argument("--steps", type=int, default=STEPS, help="of 8 crops each (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of crops, misleading and painted pictures (%(default)s)")
-    return program.run(lambda arguments: run(parser.parse_args(arguments)), arguments, "train_slim")
+    return run(parser.parse_args(arguments))
 
 
 def run(options):
-    """Do what the command line says; return the exit code."""
+    """Do what the command line says; return the exit status."""
     if options.out.suffix != ".npz" or options.steps < 4:
         raise ValueError(
             f"--out {options.out} --steps {options.steps}: expected a file ending in .npz and 4 steps or more."
@@ -209,7 +209,7 @@ def run(options):
     checkpoint = options.out.with_suffix(".checkpoint.npz")
     recent = training.run(checkpoint)
     if recent is None:
-        return 130
+        return program.INTERRUPTED
     write(options.out, training.arrays())
     checkpoint.unlink(missing_ok=True)
     print(f"{options.out}: {options.out.stat().st_size:,} bytes")
@@ -221,8 +221,4 @@ def run(options):
     rows |= {"unexplained, held out": training.evaluate(heldout)} if heldout is not None else {}
     for name, errors in rows.items():
         print(f"{name}:", "; ".join(f"{layer} {error:.3f}" for layer, error in errors.items()))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return program.DONE

@@ -1,12 +1,8 @@
-"""Write the two printable pages of the course as PDF: the notation sheet and the debugging card.
-
-usage: python tests/make_sheets.py [FOLDER]     FOLDER: out/handout if not given
-"""
+"""The two printable pages of the course as PDF: the notation sheet and the debugging card (make_handout.py)."""
 
 import inspect
 import logging
 import os
-import sys
 import textwrap
 from pathlib import Path
 from unittest import mock
@@ -18,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stlib import disk, images, network, optimize, program, pyramid
+from stlib import disk, images, network, optimize, pyramid
 from stlib import stylize as engine
 from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS, stylize
 
@@ -366,13 +362,3 @@ def make_sheets(folder):
         with matplotlib.rc_context(STYLE), disk.whole_file(path) as part:
             figure.savefig(part, format="pdf", metadata={"Title": path.stem, "CreationDate": None})
     return paths
-
-
-def main(arguments):
-    """Write both into the folder named, or into out/handout; return the exit status."""
-    print(*make_sheets(*arguments or [ROOT / "out/handout"]), sep="\n")
-    return program.DONE
-
-
-if __name__ == "__main__":
-    sys.exit(program.run(main, name="make_sheets"))

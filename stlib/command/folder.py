@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stlib import animation, disk, images, program
+from stlib import animation, disk, images
 from stlib import weights as files
+from stlib.command import program
 
 ENDINGS = (*images.FORMATS, ".gif")  # of paintings, which keep the names of the photos
 OTHER_ENDINGS = {*".apng .avif .bmp .heic .heif .hif .jfif .jp2 .jpe .jxl .ppm .psd .svg .tga".split(), *images.RAW}

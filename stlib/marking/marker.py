@@ -1,4 +1,4 @@
-"""Mark submitted notebooks: python -m stlib.checks FOLDER -o marks.csv
+"""Mark submitted notebooks: python -m stlib.marking FOLDER -o marks.csv
 
 FOLDER holds a notebook for each student, or a folder for each student with notebooks of any lessons; file names do not
 matter. The table has a line for each student and a column for each exercise: 1 where its check passes, 0 where not,
@@ -30,19 +30,17 @@ from pathlib import Path
 
 import nbformat
 
-from stlib import disk, program
+from stlib import disk
+from stlib.command import program
 
 HERE = Path(__file__).parent
-SOURCES = {path.name: path.read_text(encoding="utf-8") for path in HERE.glob("*.py")}  # read before any answer runs
+ANSWERS = (HERE / "answers.py").read_text(encoding="utf-8")  # both read before any answer runs
+CHECKS = {path.name: path.read_text(encoding="utf-8") for path in (HERE.parent / "checks").glob("*.py")}
 
 
-def main(arguments=None):
-    """Write the table and return the exit status: see program.py."""
-    return program.run(_command, arguments, "stlib.checks")
-
-
-def _command(arguments):
-    parser = argparse.ArgumentParser("python -m stlib.checks", description="Mark submitted notebooks.")
+def main(arguments):
+    """Write the table and return the exit status: see command/program.py."""
+    parser = argparse.ArgumentParser("python -m stlib.marking", description="Mark submitted notebooks.")
     parser.add_argument("folder", type=Path, help="holds a notebook, or a folder of notebooks, for each student")
     parser.add_argument("-o", "--output", type=Path, default="marks.csv", help="the table (default: marks.csv)")
     parser.add_argument("--minutes", type=float, default=10, help="time limit of one notebook (default: 10)")
@@ -65,7 +63,7 @@ def _command(arguments):
                 print(f"{row['student']}: {sum(row.get(c) == 1 for c in columns)} solved", row["note"])
     except KeyboardInterrupt:
         output, status = output.with_stem(f"{output.stem}.unfinished"), program.INTERRUPTED
-        program.complain(f"interrupted: {output} holds the marks so far", "stlib.checks")
+        program.complain(f"interrupted: {output} holds the marks so far", "stlib.marking")
     with disk.whole_file(output) as part, open(part, "w", newline="", encoding="utf-8-sig") as file:  # for spreadsheets
         table = csv.DictWriter(file, ["student", *columns, "note"])
         table.writeheader()
@@ -123,7 +121,7 @@ def mark_notebook(path, course, options):
     if not code & lesson["code"]:
         return {}, "not of this course"
     token, note = secrets.token_hex(), ""
-    given = json.dumps({"token": token, "exercises": lesson["exercises"], "sources": SOURCES})
+    given = json.dumps({"token": token, "exercises": lesson["exercises"], "sources": CHECKS})
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         notebooks = Path(folder, "notebooks")
         notebooks.mkdir()
@@ -133,7 +131,7 @@ def mark_notebook(path, course, options):
         environment = os.environ | {"MPLBACKEND": "agg", "IPYTHONDIR": folder, "STLIB_NETWORK": "slim"}
         try:
             output = subprocess.run(
-                [sys.executable, "-c", SOURCES["answers.py"]], cwd=notebooks, env=environment, input=given.encode(),
+                [sys.executable, "-c", ANSWERS], cwd=notebooks, env=environment, input=given.encode(),
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60 * options.minutes,
             ).stdout  # fmt: skip
         except subprocess.TimeoutExpired as error:
@@ -143,7 +141,3 @@ def mark_notebook(path, course, options):
     marks = dict.fromkeys(lesson["exercises"], 0) | {value: 1 for kind, value in said if kind == "passed"}
     ends = [value for kind, value in said if kind == "end"]
     return marks, note or (ends[0] if ends else "crash")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stlib import color, images, program
+from stlib import color, images
 from stlib import weights as files
+from stlib.command import program
 
 # As in stylize.py, but for the size. Importing that takes seconds, and --help or a wrong name should not.
 DEFAULTS = dict(size=512, steps="normal", content_weight=None, style_weight=1.0, init="content", seed=0)

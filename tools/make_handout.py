@@ -1,12 +1,10 @@
 """Make the class version without solutions: `make handout`; with all wheels for a class without network: `make class`.
 
-usage: python tests/make_handout.py [--class [PYTHON]]     PYTHON: the class's version, such as 3.12, if not this one
+usage: python tools/make_handout.py [--class [PYTHON]]     PYTHON: the class's version, such as 3.12, if not this one
 """
 
-import contextlib
 import json
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -15,9 +13,8 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-import nbformat
-
-from stlib import program
+from stlib import disk
+from stlib.command import program
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -56,29 +53,17 @@ def main(arguments):
     return program.DONE
 
 
-@contextlib.contextmanager
-def whole_folder(folder):
-    """Give a folder to fill beside `folder`, whose place it takes at the end: whole, or not at all."""
-    part = folder.with_name(f".{secrets.token_hex(8)}.part")
-    part.mkdir(parents=True)
-    try:
-        yield part
-        shutil.rmtree(folder, ignore_errors=True)
-        part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
 def make_handout(folder, wheel=None):
     """Make `folder` with notebooks without solutions, pictures, sheets, stlib's wheel and START.html."""
-    with whole_folder(folder) as part:
+    with disk.whole_folder(folder) as part:
         fill_handout(part, wheel)
     return folder
 
 
 def fill_handout(folder, wheel=None):
     """Fill an empty folder with the handout."""
-    from make_sheets import make_sheets
+    import nbformat  # here, as all that takes time: Ctrl-C is no traceback
+    from sheets import make_sheets
 
     (folder / "notebooks").mkdir()
     own = {path.name for path in (ROOT / "images/own").iterdir()} - {"README.md"}  # the maker's, not the class's
@@ -126,7 +111,7 @@ def build_wheel(folder):
 
 def make_class(folder, version, wheel=None):
     """Make `folder` with the handout and with wheels/, which installs it on every platform without a network."""
-    with whole_folder(folder) as part:
+    with disk.whole_folder(folder) as part:
         fill_class(part, version, wheel)
     return folder
 
@@ -184,6 +169,8 @@ OFFLINE = """This needs no network: the folder <code>wheels</code> ({total} MB) 
 
 def write_start_page(folder, install, notes, python="3.12", pythons="3.10 to 3.13"):
     """Write START.html; titles and minutes come from the notebooks themselves."""
+    import nbformat
+
     rows, paths = [], sorted((folder / "notebooks").glob("*.ipynb"))
     for path in paths:
         head = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells[:2])

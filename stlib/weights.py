@@ -20,6 +20,7 @@ from tqdm import tqdm
 from stlib.disk import check_file, whole_file
 from stlib.images import one_line
 
+DATA = resources.files("stlib") / "data"
 EMBEDDED = {  # SHA-256 of the networks that come with the course
     "slim": "45bea51212866d8417d8d98477975a9a8d3ec9ec4a9766bd4ccec051f0283ed4",
     "vgg16": "d59ea6ddc78138a91a030b224e9f34c46cd7ab7c7c8cfdd567808dfea3c56410",
@@ -100,7 +101,7 @@ def read_painter(name):
 
 
 def _published(name, digest):
-    path = resources.files("stlib.weights") / f"{name}.npz"
+    path = DATA / f"{name}.npz"
     if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
         raise ValueError(f"{path} is not the network that stlib was published with: install stlib again.")
     return path

@@ -1,6 +1,6 @@
 """Train a painter: a network that paints any photo in one style in a single pass.
 
-    python -m stlib.weights.train_painter --style FILE --images FOLDER --out FILE.npz
+    python -m stlib.training painter --style FILE --images FOLDER --out FILE.npz
 
 Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the course's
 relative losses, the style matched at two sizes, and a term for stability under noise. A training on VGG16's losses is
@@ -11,19 +11,19 @@ A batch is float32 (B, 192, 192, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 
 
 import argparse
 import hashlib
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from stlib import disk, images, program
+from stlib import disk, images
+from stlib.command import program
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_network
 from stlib.painter import build_painter, load_painter
 from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
-from stlib.weights.training import Training, read_pictures
+from stlib.training.loop import Training, read_pictures
 
 CROP = 192  # pixels
 STYLE_SIZES = (384, 192)  # longest side of the painting, at each size at which styles are compared
@@ -138,9 +138,9 @@ def write(path, painter):
         np.savez(file, **{variable.path: np.float16(variable) for variable in painter.variables})
 
 
-def main(arguments=None):
-    """Train and write the painter; return 0, 2 for bad input, or 130 if interrupted."""
-    parser = argparse.ArgumentParser("python -m stlib.weights.train_painter", description=__doc__.split("\n")[0])
+def main(arguments):
+    """Train and write the painter; return the exit status: see command/program.py."""
+    parser = argparse.ArgumentParser("python -m stlib.training painter", description=__doc__.split("\n")[0])
     parser.add_argument("--style", type=Path, required=True, help="the painting whose style is to be learned")
     parser.add_argument("--images", type=Path, required=True, help="folder of the photos to train on")
     parser.add_argument("--out", type=Path, required=True, help="painter to write (.npz)")
@@ -154,11 +154,11 @@ def main(arguments=None):
     parser.add_argument(
         "--noise-weight", type=float, default=3, help="more: less flicker in moving pictures (%(default)s)"
     )
-    return program.run(lambda arguments: run(parser.parse_args(arguments)), arguments, "train_painter")
+    return run(parser.parse_args(arguments))
 
 
 def run(options):
-    """Do what the command line says; return the exit code."""
+    """Do what the command line says; return the exit status."""
     if options.out.suffix != ".npz" or min(options.steps, options.crops) < 1 or not 0 <= options.noise_weight < np.inf:
         raise ValueError(
             f"--out {options.out} --steps {options.steps} --crops {options.crops} --noise-weight "
@@ -172,15 +172,11 @@ def run(options):
     checkpoint = options.out.with_suffix(".checkpoint.npz")
     recent = training.run(checkpoint)
     if recent is None:
-        return 130
+        return program.INTERRUPTED
     write(options.out, training.painter)
     checkpoint.unlink(missing_ok=True)
     print(f"{options.out}: {options.out.stat().st_size:,} bytes")
     if recent:
         means = {name: np.mean([losses[name] for losses in recent]) for name in recent[-1]}
         print("last steps: " + ", ".join(f"{name} {loss:.4f}" for name, loss in means.items()))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return program.DONE

@@ -1,0 +1,1 @@
+"""The command line: how it ends (program.py), one picture after another (photos.py), painters (folder.py)."""
