@@ -9,7 +9,7 @@ import functools
 import itertools
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import psutil
@@ -18,29 +18,13 @@ import tensorflow as tf
 from stlib import images, optimize
 from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
 from stlib.network import check_layers, feature_extractor, floats_per_pixel, load_network, minimum_side
-
-CONTENT_LAYERS = ("block4_conv2",)
-STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
-WEIGHTS = ("content", "style", "total_variation")
-
-# What suits one network spoils another: notebook 06 shows it. The style layers have weights relative to each other.
-RECIPES = {
-    "slim": dict(content_weight=0.03, learning_rate=0.02, style_layers=dict(zip(STYLE_LAYERS, (4, 2, 1, 1, 1)))),
-    "vgg16": dict(content_weight=0.06, learning_rate=0.012, style_layers=dict(zip(STYLE_LAYERS, (4, 2, 1, 1, 0.5)))),
-}
-RECIPES["vgg19"] = RECIPES["vgg16"]  # the same kind of network; expected, not tuned
-
-COARSEST = 256  # pixels, about: longest side of the first scale; each scale is 1.41 times the last
-STEPS, FEWER, FEWEST = 60, 0.64, 20  # at the first scale, then 0.64 times as many, at least 20
-EFFORTS = {"draft": 0.5, "normal": 1.0, "fine": 2.0}  # times that many steps
+from stlib.settings import CONTENT_LAYERS, RECIPES, STYLE_LAYERS, WEIGHTS, Settings  # noqa: F401
 
 REACH = 4  # pixels by which the picture moves at most
-LARGEST = 1e6  # of a weight: its product with a loss is finite in float32
 OUTSIDE = 10.0  # weight of the mean squared distance of the values from [0, 1]
 
 STATISTICS = {"gram": gram_per_position, "split": split_statistics}
 METHODS = {"pyramid": optimize.adam_on_bands, "adam": optimize.adam, "lbfgs": optimize.lbfgs}
-CHOICES = {"method": tuple(METHODS), "statistics": tuple(STATISTICS), "init": ("content", "style", "noise", "image")}
 
 
 @dataclass
@@ -77,58 +61,27 @@ class Progress:
         return np.clip(self.batch[0], 0, 1)
 
 
-def stylize(
-    content,
-    style,
-    network=None,
-    *,
-    size=320,
-    steps="normal",
-    content_weight=None,
-    style_weight=1.0,
-    total_variation_weight=0.7,
-    content_layers=CONTENT_LAYERS,
-    style_layers=None,
-    statistics="split",
-    init="content",
-    method="pyramid",
-    learning_rate=None,
-    seed=0,
-    callback=None,
-):
+def stylize(content, style, network=None, *, init="content", callback=None, **settings):
     """Paint `content` in the style of `style` and return a Result.
 
     content, style: float images (h, w, 3), RGB in [0, 1]. network: from `load_network`; None loads the default.
-    size: longest side of the result in pixels; `style` is used at the same size.
-    steps: "draft", "normal" or "fine" (half as many steps, twice as many), at scales from about 256 pixels up, each
-        1.41 times the last; or how many at each scale, coarse to fine, such as (60, 38); one number is one scale.
-    content_weight, style_weight, total_variation_weight: factors of losses that have no units.
-    style_layers: names, or {name: weight}.
-    statistics: what a style is compared by, "split" (losses.split_statistics) or "gram", as in the paper.
     init: where to start, "content", "style", "noise" (drawn with `seed`) or an image.
-    method: "pyramid", Adam on the bands of a picture that moves; "adam" on the pixels; or "lbfgs" on the pixels, whose
-        steps are evaluations of the loss.
-    content_weight, learning_rate, style_layers: None takes what suits the network (RECIPES).
     callback: called with a Progress after each evaluation of the loss.
+    settings: size, steps, content_weight, style_weight, ...: those of settings.Settings.
     Ctrl-C returns the picture so far. Raises ValueError in one sentence for input that cannot work.
     """
     content, style = images.check_image(content, "content"), images.check_image(style, "style")
     network = _default_network(os.environ.get("STLIB_NETWORK")) if network is None else network
-    settings = dict(
-        size=size, steps=steps if isinstance(steps, str) else _tuple(steps), content_weight=content_weight,
-        style_weight=style_weight, total_variation_weight=total_variation_weight,
-        content_layers=_tuple(content_layers), style_layers=style_layers, statistics=statistics,
-        init=init if isinstance(init, str) else "image", method=method, learning_rate=learning_rate, seed=seed,
-    )  # fmt: skip
+    settings = Settings(init=init if isinstance(init, str) else "image", **settings)
     settings, counts, shapes, style_shapes = plan(content, style, network, settings)
     content_targets, style_targets, value_and_gradient = _compile(
-        network, settings["content_layers"], tuple(settings["style_layers"].items()), statistics
+        network, settings.content_layers, tuple(settings.style_layers.items()), settings.statistics
     )
-    weights = {name: float(settings[f"{name}_weight"]) for name in WEIGHTS}
-    minimize = METHODS[method]
-    if method != "lbfgs":
-        minimize = functools.partial(minimize, learning_rate=settings["learning_rate"])
-    image, rows, interrupted = _start(init, content, style, shapes[0], seed), [], False
+    weights = {name: float(getattr(settings, f"{name}_weight")) for name in WEIGHTS}
+    minimize = METHODS[settings.method]
+    if settings.method != "lbfgs":
+        minimize = functools.partial(minimize, learning_rate=settings.learning_rate)
+    image, rows, interrupted = _start(init, content, style, shapes[0], settings.seed), [], False
     diverged = False
 
     def on_step(batch, losses):
@@ -145,7 +98,7 @@ def stylize(
     try:
         for scale, count in enumerate(counts, start=1):
             photo, painting = images.resize(content, shapes[scale - 1]), images.resize(style, style_shapes[scale - 1])
-            moves = [(move, content_targets(photo[None], move)) for move in _moves(method, seed)]
+            moves = [(move, content_targets(photo[None], move)) for move in _moves(settings.method, settings.seed)]
             losses_at = _in_turns(value_and_gradient, moves, style_targets(painting[None]), weights)
             batch = minimize(losses_at, tf.constant(images.resize(image, photo.shape[:2])[None]), count, on_step)
             if not np.isfinite(batch).all():
@@ -161,7 +114,7 @@ def stylize(
             stacklevel=2,
         )
     history = {name: np.array([row[name] for row in rows]) for name in (*weights, "total", "scale")}
-    return Result(images.resize(image, shapes[-1]), history, settings, interrupted, diverged)
+    return Result(images.resize(image, shapes[-1]), history, asdict(settings), interrupted, diverged)
 
 
 @functools.lru_cache(maxsize=1)
@@ -241,35 +194,17 @@ def _compile(network, content_layers, style_layers, statistics):
 
 
 def plan(content, style, network, settings):
-    """Check all input of `stylize` before any computing.
+    """Check that the Settings suit the pictures and the network, before any computing.
 
     Returns the settings with what suits the network filled in, the steps at each scale, and the heights and widths of
     content and style at each scale. Raises ValueError in one sentence.
     """
-    recipe = RECIPES.get(network.name, RECIPES["slim"])
-    settings = settings | {name: recipe[name] for name in recipe if settings[name] is None}
-    layers = settings["style_layers"]
-    if not isinstance(layers, dict):
-        settings["style_layers"] = layers = dict.fromkeys(_tuple(layers), 1.0)
-    layers = *settings["content_layers"], *layers
-    check_layers(network, settings["content_layers"])
-    check_layers(network, settings["style_layers"])
-    numbers = {name: settings[name] for name in (*(f"{name}_weight" for name in WEIGHTS), "learning_rate")}
-    numbers |= {f"The weight of {layer}": weight for layer, weight in settings["style_layers"].items()}
-    for name, value in numbers.items():
-        if not (isinstance(value, (int, float, np.number)) and 0 <= value <= LARGEST):  # false for NaN
-            raise ValueError(f"{name} is {value!r}, expected a number from 0 to {LARGEST:g}.")
-    if not any(settings[f"{name}_weight"] for name in WEIGHTS):
-        raise ValueError("All weights are 0, so there is nothing to optimize: give at least style_weight=1.")
-    if not any(settings["style_layers"].values()):
-        raise ValueError("The weights of all style layers are 0: give at least one of them a weight of 1.")
-    for name, choices in CHOICES.items():
-        if settings[name] not in choices:
-            raise ValueError(f"{name} is {settings[name]!r}, expected one of {', '.join(map(repr, choices))}.")
-    counts = _counts(settings["steps"], settings["size"])
-    minimum = max(minimum_side(network, layers), 2 * REACH)
-    size, shapes, method = settings["size"], (style.shape, content.shape), settings["method"]
-    images.fit((1, 1), size)  # says what is wrong with a size
+    settings = settings.of(network.name)
+    layers = *settings.content_layers, *settings.style_layers
+    check_layers(network, settings.content_layers)
+    check_layers(network, settings.style_layers)
+    counts, minimum = settings.counts(), max(minimum_side(network, layers), 2 * REACH)
+    size, shapes, method = settings.size, (style.shape, content.shape), settings.method
     smallest = max(-(-minimum * max(shape[:2]) // min(shape[:2])) for shape in shapes)
 
     def check_memory(size):
@@ -279,21 +214,6 @@ def plan(content, style, network, settings):
         _check_sides(name, shape, size, minimum, smallest, check_memory)
     check_memory(size)
     return settings, counts, *(_scales(shape, size, len(counts), minimum) for shape in reversed(shapes))
-
-
-def _counts(steps, size):
-    """How many steps at each scale, coarse to fine."""
-    if isinstance(steps, str) and steps in EFFORTS:
-        images.fit((1, 1), size)  # says what is wrong with a size
-        scales = 1 + max(0, round(2 * np.log2(size / COARSEST)))
-        return [round(EFFORTS[steps] * max(FEWEST, STEPS * FEWER**k)) for k in range(scales)]
-    counts = _tuple(steps)
-    if not counts or not all(isinstance(count, (int, np.integer)) and count >= 1 for count in counts):
-        raise ValueError(
-            f"steps is {steps!r}, expected one of {', '.join(map(repr, EFFORTS))}, "
-            "or whole numbers from 1 up, one for each scale, such as (60, 38)."
-        )
-    return list(counts)
 
 
 def _check_memory(network, layers, shape, style_shape, method, smallest):
@@ -342,7 +262,3 @@ def _start(init, content, style, shape, seed):
     if init == "image":
         raise ValueError("init is 'image', which stands for an image of your own: give that image itself.")
     return images.resize(content if init == "content" else style, shape)
-
-
-def _tuple(value):
-    return tuple(value) if isinstance(value, (list, tuple)) else (value,)

@@ -1,7 +1,7 @@
 """The command line: what it writes, and that bad input is one sentence before any computing."""
 
+import dataclasses
 import functools
-import inspect
 import re
 import subprocess
 import sys
@@ -13,7 +13,8 @@ from conftest import ROOT
 from stlib import __main__ as cli
 from stlib import images
 from stlib.command import photos
-from stlib.stylize import EFFORTS, plan, stylize
+from stlib.settings import Settings
+from stlib.stylize import stylize
 
 CAT = str(ROOT / "images/content/chelsea_cat.jpg")
 PALACE = str(ROOT / "images/content/summer_palace.jpg")
@@ -28,10 +29,12 @@ def test_help_has_an_example(capsys):
     )
 
 
-def test_defaults_and_efforts_are_those_of_stylize():
-    defaults = {name: each.default for name, each in inspect.signature(stylize).parameters.items()}
-    assert photos.DEFAULTS == {name: defaults[name] for name in photos.DEFAULTS} | {"size": 512}
-    assert photos.EFFORTS == tuple(EFFORTS)
+def test_options_are_settings():
+    options = vars(photos.parser().parse_args([CAT, WAVE, "-o", "out"]))
+    assert {name: options[name] for name in photos.OPTIONS} == {
+        "size": 512, "steps": "normal", "content_weight": None, "style_weight": 1.0, "init": "content", "seed": 0,
+    }  # fmt: skip
+    assert dataclasses.asdict(Settings(size=512)).items() >= {name: options[name] for name in photos.OPTIONS}.items()
 
 
 def test_one_picture_with_its_settings(tmp_path, capsys):
@@ -43,7 +46,7 @@ def test_one_picture_with_its_settings(tmp_path, capsys):
     assert re.search(r"猫\.png: about \d+ s with slim\n", printed.err)
     made = images.load_metadata(out)
     assert (made["content"], made["style"], made["network"]) == ("chelsea_cat.jpg", "great_wave.jpg", "slim")
-    settings = {name: made[name] for name in photos.DEFAULTS}
+    settings = {name: made[name] for name in photos.OPTIONS}
     again = stylize(images.load(CAT), images.load(WAVE), **settings).image
     np.testing.assert_array_equal(images.to_uint8(again), images.to_uint8(images.load(out)))
 
@@ -161,7 +164,7 @@ def test_one_word_says_how_long(word, steps, tmp_path, monkeypatch):
     out, counted = tmp_path / "a.png", []
 
     def count(content, style, network, callback, **settings):
-        counted.append(plan(content, style, network, settings)[1])
+        counted.append(Settings(**settings).counts())
         return stylize(content, style, network, callback=callback, **settings | {"steps": 1})
 
     replace_stylize(monkeypatch, count)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stlib import images
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, stylize
+from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.stylize import stylize
 
 CASES = 500
 

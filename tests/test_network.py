@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stlib.network import VGG16, build_network, build_vgg, feature_extractor, load_network, minimum_side, preprocess
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
 
 
 @pytest.mark.parametrize("ours, theirs", [(build_vgg(VGG16), "VGG16"), (build_vgg(), "VGG19")])

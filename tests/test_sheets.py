@@ -1,7 +1,6 @@
 """The printable pages: PDF files of one A4 page, nothing overlapping, true names, shapes and equations, real faults."""
 
 import ast
-import inspect
 import itertools
 import re
 
@@ -16,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.mathtext import MathTextParser
 
 from stlib import color, images, losses, network, optimize, pyramid
-from stlib.stylize import RECIPES, stylize
+from stlib.settings import RECIPES, Settings
 
 ROWS = [row for rows in sheets.NOTATION.values() for row in rows]
 
@@ -130,8 +129,7 @@ def test_names_exist():
 
 def test_defaults_are_those_of_stylize():
     """Where the default is None, stylize takes slim's."""
-    defaults = {name: parameter.default for name, parameter in inspect.signature(stylize).parameters.items()}
-    defaults |= {name: value for name, value in RECIPES["slim"].items() if defaults[name] is None}
+    defaults = vars(Settings().of("slim"))
     shown = "\n".join([row[3] for row in ROWS] + [fault[3] for fault in sheets.FAULTS.values()])
     found = re.findall(r"^(\w+)=(.+)$", shown.replace(", ", "\n"), re.M)
     assert {name for name, _ in found} >= {

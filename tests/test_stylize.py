@@ -1,6 +1,5 @@
 """stylize and its two optimizers: what the picture gains, what it keeps, and how a run ends."""
 
-import inspect
 import json
 import re
 from types import SimpleNamespace
@@ -15,19 +14,8 @@ from hypothesis import strategies as st
 
 from stlib import images, optimize
 from stlib.network import load_network
-from stlib.stylize import (
-    COARSEST,
-    METHODS,
-    RECIPES,
-    STYLE_LAYERS,
-    _compile,
-    _counts,
-    _moved,
-    _moves,
-    _scales,
-    plan,
-    stylize,
-)
+from stlib.settings import COARSEST, RECIPES, STYLE_LAYERS, Settings
+from stlib.stylize import METHODS, _compile, _moved, _moves, _scales, plan, stylize
 
 FAST = dict(size=48, steps=(3, 2))
 
@@ -143,16 +131,25 @@ def test_statistics_differ(network, lake, starry):
 
 
 def test_steps_by_word():
-    assert _counts("normal", 256) == [60] and _counts("normal", 96) == [60] and _counts("normal", 320) == [60, 38]
-    assert _counts("normal", 512) == [60, 38, 25] and _counts("normal", 1024) == [60, 38, 25, 20, 20]
-    assert _counts("draft", 512) == [30, 19, 12] and _counts("fine", 512) == [120, 77, 49]
-    assert _counts(7, 512) == [7] and _counts((4, 3), 512) == [4, 3]
+    cases = {
+        ("normal", 96): [60],
+        ("normal", 256): [60],
+        ("normal", 320): [60, 38],
+        ("normal", 512): [60, 38, 25],
+        ("normal", 1024): [60, 38, 25, 20, 20],
+        ("draft", 512): [30, 19, 12],
+        ("fine", 512): [120, 77, 49],
+        (7, 512): [7],
+        ((4, 3), 512): [4, 3],
+    }
+    for (steps, size), counts in cases.items():
+        assert Settings(steps=steps, size=size).counts() == counts
 
 
 def test_small_pictures_are_previews():
     """The first scale has about 256 pixels whatever the size."""
     for size in range(200, 3000, 7):
-        coarsest = size * 2 ** (-(len(_counts("normal", size)) - 1) / 2)
+        coarsest = size * 2 ** (-(len(Settings(steps="normal", size=size).counts()) - 1) / 2)
         assert size < 1.2 * COARSEST or COARSEST / 1.2 < coarsest < COARSEST * 1.2
 
 
@@ -266,17 +263,15 @@ SIDE = st.integers(1, 3000)
 @example(content=(1, 60), style=(1, 60), size=900, free=7)
 def test_advice_works(network, content, style, size, free):
     """Whatever size is advised is taken: under the memory that is there, for the sides that the layers need."""
-    parameters = inspect.signature(stylize).parameters.values()
-    settings = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
     pictures = [SimpleNamespace(shape=(*shape, 3)) for shape in (content, style)]
     with mock.patch("psutil.virtual_memory", lambda: SimpleNamespace(available=10**free)):
         try:
-            plan(*pictures, network, settings | {"size": size})
+            plan(*pictures, network, Settings(size=size))
         except ValueError as error:
             advice = re.search(r"take a size of at (?:most|least) (\d+)", str(error))
             assert advice or re.search("too narrow for these layers|: close other programs", str(error))
             if advice:
-                plan(*pictures, network, settings | {"size": int(advice[1])})
+                plan(*pictures, network, Settings(size=int(advice[1])))
 
 
 BAD = {

@@ -9,7 +9,7 @@ from stlib import images
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import load_network
 from stlib.painter import load_painter, paint
-from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
+from stlib.settings import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
 from stlib.training import painter as train_painter
 from stlib.training.__main__ import main
 from stlib.training.painter import PainterTraining, batch_at

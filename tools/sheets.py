@@ -1,6 +1,5 @@
 """The two printable pages of the course as PDF: the notation sheet and the debugging card (make_handout.py)."""
 
-import inspect
 import logging
 import os
 import textwrap
@@ -16,7 +15,8 @@ from matplotlib.patches import Rectangle
 
 from stlib import disk, images, network, optimize, pyramid
 from stlib import stylize as engine
-from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS, stylize
+from stlib.settings import COARSEST, CONTENT_LAYERS, RECIPES, STYLE_LAYERS, WEIGHTS, Settings
+from stlib.stylize import stylize
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT, MARGIN = 210 / 25.4, 297 / 25.4, 0.42  # A4 in inches
@@ -29,9 +29,9 @@ STYLE = {
 }  # fmt: skip
 
 SLIM, VGG16 = RECIPES["slim"], RECIPES["vgg16"]
-DEFAULTS = {name: each.default for name, each in inspect.signature(stylize).parameters.items()} | SLIM
+DEFAULTS = vars(Settings().of("slim"))
 LAYER_WEIGHTS = {name: ", ".join(f"{w:g}" for w in each["style_layers"].values()) for name, each in RECIPES.items()}
-STEPS = ", ".join(map(str, engine._counts("normal", 2 * engine.COARSEST)))
+STEPS = ", ".join(map(str, Settings(size=2 * COARSEST).counts()))
 
 # symbol, meaning, shape, name in code, equation, number of the equation in the paper
 NOTATION = {
@@ -79,7 +79,7 @@ NOTATION = {
          r"$\overline{(x_{i+1,j} - x_{i,j})^2} + \overline{(x_{i,j+1} - x_{i,j})^2}$", ""),
         (r"$\alpha,\ \beta,\ \gamma$",
          f"weights of the three losses:\ndefaults of stylize with slim,\nlayers {LAYER_WEIGHTS['slim']}", "numbers",
-         "\n".join(f"{name}_weight={DEFAULTS[f'{name}_weight']}" for name in engine.WEIGHTS),
+         "\n".join(f"{name}_weight={DEFAULTS[f'{name}_weight']}" for name in WEIGHTS),
          r"$L = \alpha L_{content} + \beta L_{style} + \gamma L_{tv}$" "\n"
          rf"VGG16: $\alpha = {VGG16['content_weight']}$, layers {LAYER_WEIGHTS['vgg16']}", ""),
     ],
@@ -95,7 +95,7 @@ NOTATION = {
         ("", "what moves, and the moves", "", f'method="{DEFAULTS["method"]}"',
          f"Adam on bands; $x$ shifted by up to {engine.REACH} px", ""),
         ("", "steps at scales, coarse to fine", "numbers", f'steps="{DEFAULTS["steps"]}"',
-         f"{STEPS}, ... from {engine.COARSEST} px, times 1.41", ""),
+         f"{STEPS}, ... from {COARSEST} px, times 1.41", ""),
     ],
     "Optimizers|lesson 05 and appendix A2": [
         (r"$\eta$", f"learning rate (VGG16: {VGG16['learning_rate']})", "number",

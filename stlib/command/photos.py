@@ -1,7 +1,7 @@
 """The command `python -m stlib CONTENT... STYLE -o OUT`: paint photos in the style of a painting, one by one."""
 
 import argparse
-import inspect
+import dataclasses
 import os
 import sys
 import time
@@ -12,10 +12,11 @@ from tqdm import tqdm
 from stlib import color, images
 from stlib import weights as files
 from stlib.command import program
+from stlib.settings import EFFORTS, RECIPES, Settings
 
-# As in stylize.py, but for the size. Importing that takes seconds, and --help or a wrong name should not.
-DEFAULTS = dict(size=512, steps="normal", content_weight=None, style_weight=1.0, init="content", seed=0)
-EFFORTS = ("draft", "normal", "fine")
+# The settings that say what they are about are options, of the same name; a picture of one's own may take longer.
+OPTIONS = {each.name: each for each in dataclasses.fields(Settings) if "about" in each.metadata}
+SIZE, NETWORK = 512, "vgg16"  # beauty first
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
 
@@ -28,7 +29,8 @@ EXAMPLE = """example:
 def main(arguments):
     """Paint what the command line says; return the exit status. Raises ValueError or OSError if it cannot begin."""
     options = parser().parse_args(arguments)
-    name = options.network or os.environ.get("STLIB_NETWORK") or "vgg16"  # beauty first
+    name = options.network or os.environ.get("STLIB_NETWORK") or NETWORK
+    settings = Settings(**{name: getattr(options, name) for name in OPTIONS})
     paths = output_paths(options.content, options.style, options.out, name)
     style = images.load(options.style)
     files.check_network(name)
@@ -36,11 +38,8 @@ def main(arguments):
     if len(failed) < len(paths):
         with program.quiet():
             from stlib.network import load_network
-            from stlib.stylize import plan, stylize
-        network, parameters = load_network(name), inspect.signature(stylize).parameters.values()
-        settings = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
-        settings |= {name: getattr(options, name) for name in DEFAULTS}
-        del settings["callback"]
+            from stlib.stylize import plan
+        network = load_network(name)
         plan(style, style, network, settings)  # says what is wrong with the settings or the painting
     for photo, path in zip(options.content, paths):
         if photo not in failed and not program.attempt(paint, photo, path, options, style, network, settings):
@@ -59,17 +58,19 @@ def parser():
     parser.add_argument("content", nargs="+", type=Path, metavar="CONTENT", help="the photos to paint")
     parser.add_argument("style", type=Path, metavar="STYLE", help="the painting to take the style from")
     parser.add_argument("-o", "--out", type=Path, required=True, help="file to write; a folder for several photos")
-    parser.add_argument("--size", type=int, help="longest side of the result in pixels (%(default)s)")
-    parser.add_argument(
-        "--steps", type=_steps, help=f"how long: {', '.join(EFFORTS)}, or N,N,... at each scale (%(default)s)"
-    )
-    parser.add_argument("--network", help="vgg16, slim (six times as fast), vgg19 (80 MB, once), or a path (vgg16)")
-    parser.add_argument("--content-weight", type=float, help="more: closer to the photo (0.06; slim: 0.03)")
-    parser.add_argument("--style-weight", type=float, help="more: closer to the painting (%(default)s)")
-    parser.add_argument("--init", help="where to start: content, style or noise (%(default)s)")
+    networks = "vgg16, slim (six times as fast), vgg19 (80 MB, once), or a path"
+    parser.add_argument("--network", help=f"{networks} ({NETWORK})")
     parser.add_argument("--keep-colors", action="store_true", help="transfer luminance only, keep the photo's colors")
-    parser.add_argument("--seed", type=int, help="of the moves, and of the noise (%(default)s)")
-    parser.set_defaults(**DEFAULTS)
+    for name, setting in OPTIONS.items():
+        default = setting.default
+        if default is None:
+            default = ", ".join(f"{each}: {recipe[name]}" for each, recipe in RECIPES.items())
+        kind = {"steps": _steps, "content_weight": float}.get(name, type(setting.default))
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, default=setting.default,
+            help=f"{setting.metadata['about']} ({SIZE if name == 'size' else default})",
+        )  # fmt: skip
+    parser.set_defaults(size=SIZE)
     return parser
 
 
@@ -133,7 +134,7 @@ def paint(name, path, options, style, network, settings):
             bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
             bar.update(pixels[progress.scale - 1])
 
-        result = stylize(*pair, network, callback=show, **settings)
+        result = stylize(*pair, network, callback=show, **dataclasses.asdict(settings))
     image = result.image
     if options.keep_colors:
         image = color.with_luminance(images.resize(content, image.shape[:2]), color.luminance(image))

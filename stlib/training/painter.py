@@ -22,7 +22,7 @@ from stlib.command import program
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_network
 from stlib.painter import build_painter, load_painter
-from stlib.stylize import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
+from stlib.settings import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
 from stlib.training.loop import Training, read_pictures
 
 CROP = 192  # pixels

@@ -19,7 +19,8 @@ import tensorflow as tf
 from stlib import disk, images
 from stlib.command import program
 from stlib.network import build_network, feature_extractor, load_network, preprocess
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, stylize
+from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.stylize import stylize
 from stlib.training.loop import SIDE, Training, read_pictures
 from stlib.training.prune import LEVELS, arrays_of, compute, prune, scale, standardize
 

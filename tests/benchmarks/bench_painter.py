@@ -18,7 +18,8 @@ from stlib import images
 from stlib.losses import gram_per_position, relative_error
 from stlib.network import feature_extractor, load_network
 from stlib.painter import load_painter, paint
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, stylize
+from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.stylize import stylize
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE, NOISE = 384, 0.02  # pixels; standard deviation of a camera's noise in dim light

@@ -24,7 +24,8 @@ from scipy.ndimage import gaussian_filter, median_filter
 from stlib import images
 from stlib.losses import gram_per_position, relative_error
 from stlib.network import feature_extractor, load_network
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS, stylize
+from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.stylize import stylize
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = [*STYLE_LAYERS, "style", "content", "speckle", "seconds"]

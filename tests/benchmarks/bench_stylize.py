@@ -21,7 +21,8 @@ from first_engine import first_engine
 from stlib import optimize, pyramid
 from stlib.losses import total_variation_loss
 from stlib.network import build_vgg, feature_extractor, floats_per_pixel, load_network
-from stlib.stylize import CONTENT_LAYERS, RECIPES, STATISTICS, STYLE_LAYERS, _compile, _moved, _moves, stylize
+from stlib.settings import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
+from stlib.stylize import STATISTICS, _compile, _moved, _moves, stylize
 
 ASPECT = 0.75  # height by width
 

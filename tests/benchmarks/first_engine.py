@@ -10,7 +10,7 @@ import tensorflow as tf
 from stlib import images
 from stlib.losses import relative_error, total_variation_loss
 from stlib.network import build_vgg, feature_extractor
-from stlib.stylize import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
 
 STEPS = (80, 60, 50, 40, 40)
 WIDTHS = (16, 32, 64, 128, 128)
