@@ -1,10 +1,13 @@
-"""The README in Chinese is in step with the English one: table, commands, links, sizes, glossary."""
+"""What the README shows is so: the method on one page, the module's files. The Chinese README is in step with it."""
 
 import re
 import urllib.parse
 
+import numpy as np
 import pytest
 from conftest import ROOT
+
+from stlib import images
 
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
@@ -80,6 +83,36 @@ def test_links_resolve(text):
 def test_languages_link_to_each_other():
     assert "](README.zh-CN.md)" in "\n".join(ENGLISH.splitlines()[:5])
     assert "](README.md)" in "\n".join(CHINESE.splitlines()[:5])
+
+
+def test_the_method_on_one_page_runs(tmp_path, monkeypatch):
+    """At a small size: the loss falls, and the picture is no longer the photo."""
+    (script,) = (block for block in CODE.findall(ENGLISH) if "import tensorflow" in block)
+    script = script.strip("`\n")
+    assert len(script.splitlines()) <= 60
+    losses = []
+    monkeypatch.chdir(tmp_path)
+    for sizes, steps in (("(48,)", "(1,)"), ("(32, 48)", "(4, 8)")):
+        changed = script.replace("(256, 362), (100, 40)", f"{sizes}, {steps}").replace('"images/', f'"{ROOT}/images/')
+        namespace = {"print": lambda line: losses.append(float(line.split()[-1]))}
+        exec(changed, namespace)
+    assert losses[-1] < 0.5 * losses[0]  # measured: 0.16
+    photo = images.load(ROOT / "images/content/summer_palace.jpg", 48)
+    assert np.abs(images.load(tmp_path / "script.png") - photo).mean() > 0.05  # measured: 0.11
+
+
+def test_files_of_stlib():
+    listed = {}
+    for name, lines, about in table(ENGLISH, 3, "Lines"):
+        assert about
+        listed[LINK.search(name)[1].removeprefix("stlib/")] = int(lines.replace(",", ""))
+    there = {path.name: [path] for path in (ROOT / "stlib").glob("[!_]*.py")}
+    there |= {f"{path.parent.name}/": [*path.parent.glob("*.py")] for path in (ROOT / "stlib").glob("*/__init__.py")}
+    lengths = {name: sum(len(each.read_text("utf-8").splitlines()) for each in files) for name, files in there.items()}
+    assert listed.keys() == lengths.keys()
+    for name, length in lengths.items():
+        assert abs(listed[name] - length) <= max(10, length / 10), f"{name} has {length} lines"
+    assert [row[:2] for row in table(ENGLISH, 3, "Lines")] == [row[:2] for row in table(CHINESE, 3, "行数")]
 
 
 def test_glossary():
