@@ -110,7 +110,7 @@ def from_picture(picture):
     return np.repeat(gray[..., None], 3, axis=-1)
 
 
-def check_image(image, name="image"):
+def as_image(image, name="image"):
     """Return `image` as float32 (h, w, 3), or raise ValueError in one sentence naming what is wrong."""
     array = np.asarray(image)
     remedy = "load it with stlib.images.load"
@@ -179,7 +179,7 @@ def save(image, path, **metadata):
     The file appears whole or not at all. Returns the path.
     Raises ValueError for an unknown ending or a wrong array, OSError where nothing can be written.
     """
-    path, image = check_output(path), check_image(image)
+    path, image = check_output(path), as_image(image)
     write(Image.fromarray(to_uint8(image)), path, FORMATS[path.suffix.lower()], quality=95, exif=describe(metadata))
     return path
 

@@ -64,7 +64,7 @@ def paint(image, painter):
     What 4 does not divide is painted with its edge mirrored and cut again. Instance normalization takes away what all
     pixels have in common: of a black, a white and a gray picture a painter makes the same.
     """
-    image = images.check_image(image)
+    image = images.as_image(image)
     height, width = image.shape[:2]
     if min(height, width) < MINIMUM_SIDE:
         raise ValueError(f"The image has {width} x {height} pixels; a painter needs {MINIMUM_SIDE} on the short side.")

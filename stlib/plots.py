@@ -55,18 +55,6 @@ def show_images(images, titles=None, columns=4, width=9.0, **imshow):
     return figure
 
 
-def show_features(F, channels=range(8), columns=8, width=9.0):
-    """Show `channels` of features (1, h, w, N) or (h, w, N) as gray maps, each from 0 (black) to its maximum."""
-    F = np.reshape(F, np.shape(F)[-3:])
-    maps = [F[..., channel] for channel in channels]
-    return show_images(maps, [f"channel {channel}" for channel in channels], columns, width, cmap="gray", vmin=0)
-
-
-def show_gram(matrices, titles=None, columns=4, width=9.0):
-    """Show Gram matrices (N, N) as heat maps of the square root of |G|, one color scale each; 0 is darkest."""
-    return show_images([np.sqrt(np.abs(G)) for G in matrices], titles, columns, width, cmap="viridis", vmin=0)
-
-
 def plot_losses(history, width=8.0):
     """Plot the history of a `stylize` Result, logarithmically, with a line wherever a larger scale begins."""
     figure, axis = plt.subplots(figsize=(width, 3.2))

@@ -8,7 +8,7 @@ from stlib import images
 
 CONTENT_LAYERS = ("block4_conv2",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
-WEIGHTS = ("content", "style", "total_variation")
+TERMS = ("content", "style", "total_variation")  # of the loss
 
 # What suits one network spoils another: notebook 06 shows it. The style layers have weights relative to each other.
 RECIPES = {
@@ -68,13 +68,13 @@ class Settings:
         steps = self.steps if isinstance(self.steps, str) else _tuple(self.steps)
         # frozen: set here, and never again
         vars(self).update(steps=steps, content_layers=_tuple(self.content_layers), style_layers=layers)
-        numbers = {name: vars(self)[name] for name in (*(f"{name}_weight" for name in WEIGHTS), "learning_rate")}
+        numbers = {name: vars(self)[name] for name in (*(f"{name}_weight" for name in TERMS), "learning_rate")}
         numbers |= {f"The weight of {layer}": weight for layer, weight in (layers or {}).items()}
         for name, value in numbers.items():
             unset = value is None and name in RECIPES["slim"]
             if not (unset or (isinstance(value, (int, float, np.number)) and 0 <= value <= LARGEST)):  # false for NaN
                 raise ValueError(f"{name} is {value!r}, expected a number from 0 to {LARGEST:g}.")
-        if not any(vars(self)[f"{name}_weight"] != 0 for name in WEIGHTS):
+        if not any(vars(self)[f"{name}_weight"] != 0 for name in TERMS):
             raise ValueError("All weights are 0, so there is nothing to optimize: give at least style_weight=1.")
         if layers and not any(layers.values()):
             raise ValueError("The weights of all style layers are 0: give at least one of them a weight of 1.")

@@ -18,7 +18,7 @@ import tensorflow as tf
 from stlib import images, optimize
 from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
 from stlib.network import check_layers, feature_extractor, floats_per_pixel, load_network, minimum_side
-from stlib.settings import CONTENT_LAYERS, RECIPES, STYLE_LAYERS, WEIGHTS, Settings  # noqa: F401
+from stlib.settings import CONTENT_LAYERS, RECIPES, STYLE_LAYERS, TERMS, Settings  # noqa: F401
 
 REACH = 4  # pixels by which the picture moves at most
 OUTSIDE = 10.0  # weight of the mean squared distance of the values from [0, 1]
@@ -70,14 +70,14 @@ def stylize(content, style, network=None, *, init="content", callback=None, **se
     settings: size, steps, content_weight, style_weight, ...: those of settings.Settings.
     Ctrl-C returns the picture so far. Raises ValueError in one sentence for input that cannot work.
     """
-    content, style = images.check_image(content, "content"), images.check_image(style, "style")
+    content, style = images.as_image(content, "content"), images.as_image(style, "style")
     network = _default_network(os.environ.get("STLIB_NETWORK")) if network is None else network
     settings = Settings(init=init if isinstance(init, str) else "image", **settings)
     settings, counts, shapes, style_shapes = plan(content, style, network, settings)
     content_targets, style_targets, value_and_gradient = _compile(
         network, settings.content_layers, tuple(settings.style_layers.items()), settings.statistics
     )
-    weights = {name: float(getattr(settings, f"{name}_weight")) for name in WEIGHTS}
+    weights = {name: float(getattr(settings, f"{name}_weight")) for name in TERMS}
     minimize = METHODS[settings.method]
     if settings.method != "lbfgs":
         minimize = functools.partial(minimize, learning_rate=settings.learning_rate)
@@ -171,7 +171,7 @@ def _compile(network, content_layers, style_layers, statistics):
         S = features(style)
         return {layer: statistics(S[layer]) for layer in style_weights}
 
-    @tf.function(input_signature=[image, move, P_spec, A_spec, {name: optimize.SCALAR for name in WEIGHTS}])
+    @tf.function(input_signature=[image, move, P_spec, A_spec, {name: optimize.SCALAR for name in TERMS}])
     def value_and_gradient(image, move, P, A, weights):
         with tf.GradientTape() as tape:
             tape.watch(image)
@@ -256,7 +256,7 @@ def _scales(shape, size, count, minimum):
 
 def _start(init, content, style, shape, seed):
     if not isinstance(init, str):
-        return images.resize(images.check_image(init, "init"), shape)
+        return images.resize(images.as_image(init, "init"), shape)
     if init == "noise":
         return np.random.default_rng(seed).uniform(size=(*shape, 3)).astype(np.float32)
     if init == "image":

@@ -164,7 +164,10 @@ def vgg19_file():
 
 
 def _download(url, path):
-    """Fetch `url` into `path`, which appears whole and checked or not at all."""
+    """Fetch `url` into `path`, which appears whole and checked or not at all.
+
+    Keras' own get_file waits without limit, and replaces a damaged file in the cache without a word.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as part:

@@ -191,7 +191,7 @@ def test_sizes_that_cannot_be(tmp_path):
 )
 def test_arrays_that_are_no_images(array, words):
     with pytest.raises(ValueError, match=f"photo (has|contains) .*{words}|photo {words}"):
-        images.check_image(array, "photo")
+        images.as_image(array, "photo")
 
 
 def test_resize_keeps_a_constant_and_the_range(rng):

@@ -72,18 +72,6 @@ def test_show_images_grid_titles_and_maps(rng):
     assert sum(len(axis.images) for axis in figure.axes) == 5
 
 
-def test_show_features_takes_batches_and_maps(rng):
-    F = rng.uniform(size=(1, 4, 6, 10))
-    figure = plots.show_features(F, channels=[9, 0])
-    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), F[0, ..., 9])
-    assert plots.show_features(F[0]).axes[7].get_title() == "channel 7"
-
-
-def test_show_gram_shows_roots(rng):
-    figure = plots.show_gram([np.full((3, 3), 4.0), np.eye(3)], ["a", "b"])
-    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), np.full((3, 3), 2.0))
-
-
 def test_plot_losses(network, lake, starry):
     history = stylize(lake, starry, network, size=48, steps=(3, 2)).history
     axis = plots.plot_losses(history).axes[0]

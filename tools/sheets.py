@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from stlib import disk, images, network, optimize, pyramid
 from stlib import stylize as engine
-from stlib.settings import COARSEST, CONTENT_LAYERS, RECIPES, STYLE_LAYERS, WEIGHTS, Settings
+from stlib.settings import COARSEST, CONTENT_LAYERS, RECIPES, STYLE_LAYERS, TERMS, Settings
 from stlib.stylize import stylize
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,7 +79,7 @@ NOTATION = {
          r"$\overline{(x_{i+1,j} - x_{i,j})^2} + \overline{(x_{i,j+1} - x_{i,j})^2}$", ""),
         (r"$\alpha,\ \beta,\ \gamma$",
          f"weights of the three losses:\ndefaults of stylize with slim,\nlayers {LAYER_WEIGHTS['slim']}", "numbers",
-         "\n".join(f"{name}_weight={DEFAULTS[f'{name}_weight']}" for name in WEIGHTS),
+         "\n".join(f"{name}_weight={DEFAULTS[f'{name}_weight']}" for name in TERMS),
          r"$L = \alpha L_{content} + \beta L_{style} + \gamma L_{tv}$" "\n"
          rf"VGG16: $\alpha = {VGG16['content_weight']}$, layers {LAYER_WEIGHTS['vgg16']}", ""),
     ],
