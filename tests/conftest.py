@@ -6,6 +6,12 @@ import sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ.pop("STLIB_NETWORK", None)  # tests and notebooks use slim, whatever the reader has set
 
+if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
+    # Each worker keeps to cores of its own, and so do the kernels it starts: two on the same cores hinder each other.
+    number, count = int(os.environ["PYTEST_XDIST_WORKER"][2:]), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[number % len(cores) :: count])  # at least one
+
 from pathlib import Path
 
 import hypothesis
