@@ -34,14 +34,11 @@ def rows(features):
     return np.reshape(features, (-1, np.shape(features)[-1]))
 
 
-def distance_by_tensorflow(image, style, features):
-    grams = []
-    for x in (image, style):
-        x = tf.constant(x, tf.float32)
-        x = (x - tf.reduce_mean(x, (0, 1))) / tf.math.reduce_std(x, (0, 1))
-        F = {k: tf.convert_to_tensor(f) for k, f in features(x[None]).items()}
-        grams.append({k: tf.einsum("bhwi,bhwj->ij", f, f) / (f.shape[1] * f.shape[2]) for k, f in F.items()})
-    return tf.add_n([tf.reduce_sum(tf.abs(grams[0][k] - grams[1][k])) for k in grams[0]])
+def least_by_search(G, A):
+    """The smallest of the parabola through three relative errors."""
+    at = [tf.reduce_sum(tf.square(s * tf.constant(G, tf.float64) - A)) for s in (-1.0, 0.0, 1.0)]
+    curve, slope = (at[0] + at[2]) / 2 - at[1], (at[2] - at[0]) / 2
+    return (at[1] - slope**2 / (4 * curve)) / at[1]
 
 
 def gram_by_tensorflow(features):
@@ -58,22 +55,11 @@ def stack_by_keras(shape, stack):
     return model.output_shape[1:], model.count_params()
 
 
-def shades(x):
-    """Strengths of edges of gray patches, by TensorFlow."""
-    gray = tf.reduce_mean(tf.constant(x), -1, keepdims=True)
-    return tf.reduce_mean(tf.abs(tf.image.sobel_edges(gray)[:, 1:-1, 1:-1]), (1, 2))[:, 0].numpy()
-
-
-def one_nearest(x, labels, other):
-    a, b = shades(x), shades(other)
-    return tf.constant(labels[((b[:, None] - a[None]) ** 2).sum(-1).argmin(axis=1)])
-
-
-def field_backwards(stack):
-    r = 1
-    for kernel, stride in stack[::-1]:
-        r = (r - 1) * stride + kernel
-    return np.int64(r)
+def watchers_backwards(stack, q):
+    """All values whose span, followed back to the pixels, holds pixel q."""
+    spans = [lesson_02.span(stack, p) for p in range(q + 1)]
+    seeing = [p for p, (first, last) in enumerate(spans) if first <= q <= last]
+    return np.int64(seeing[0]), np.int64(seeing[-1])
 
 
 def compiled_target(net, photo, layer):
@@ -229,21 +215,27 @@ RIGHT = {
         [lambda x: np.stack([x[..., 2 - k] * 255.0 - lesson_02.MEAN[k] for k in range(3)], axis=-1),
          lambda x: x[..., [2, 1, 0]] / 255 + lesson_02.MEAN[::-1] / 255],
     ],
-    "receptive_field": [field_backwards, lambda stack: tf.constant(field_backwards(stack))],
+    "values_that_see": [watchers_backwards, lambda stack, q: [tf.constant(p) for p in watchers_backwards(stack, q)]],
     "content_target": [compiled_target],
     "average_pooling": [cloned_extractor],
     "diagonal_kernel": [[[2, -1, -1], [-1, 2, -1], [-1, -1, 2]], [[1, -1, 0], [-1, 2, -1], [0, -1, 1]],
                         tf.constant(np.eye(5) - 0.2), np.eye(3) / 3 - 1 / 9],
     "strided_convolution": [lambda x, w, s: tf.nn.conv2d(x[None], w, s, "VALID")[0]],
     "stack_summary": [stack_by_keras],
-    "patch_classifier": [(one_nearest, *lesson_01.STRIPES)],
+    "five_strangers": [{n.lower(): f"({k.upper()})" for n, k in reversed(lesson_01.STRANGERS.items())}],
     "gram_by_loops": [gram_by_tensorflow, lambda f: sum(map(np.outer, rows(f), rows(f)))],
     "gram_per_position": [
         lambda f: np.stack([rows(x).T @ rows(x) / len(rows(x)) for x in f]),
         lambda f: tf.einsum("bhwi,bhwj->bij", f, f) / f[0, ..., 0].size,
     ],
-    "style_distance": [distance_by_tensorflow],
-    "blended_styles": [lambda A, B, t: {k: tf.constant(A[k]) + t * (tf.constant(B[k]) - A[k]) for k in B}],
+    "strength_free_error": [
+        least_by_search,
+        lambda G, A: 1 - (np.vdot(G, A) / np.linalg.norm(G) / np.linalg.norm(A)) ** 2,
+    ],
+    "error_from_positions": [
+        lambda FF, FS, SS: 1 + (np.mean(FF**2) - 2 * np.mean(FS**2)) / np.mean(SS**2),
+        lambda *tables: tf.tensordot([1.0, -2.0, 1.0], x := [tf.reduce_mean(t**2) for t in tables], 1) / x[2],
+    ],
     "content_gradient": [lambda F, P, m: [[a * (x - y) for x, y in zip(*rows)] for a, *rows in zip(m, F, P)],
                          lambda F, P, m: tf.linalg.matmul(tf.linalg.diag(m), F - P)],
     "absolute_variation_gradient": [variation_by_padding],

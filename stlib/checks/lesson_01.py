@@ -1,7 +1,6 @@
-"""Checks of lesson 01: kernels, strided convolution, the size of a stack of layers, a classifier without color."""
+"""Checks of lesson 01: kernels, strided convolution, the size of a stack of layers, what a classifier goes by."""
 
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -206,102 +205,68 @@ stack_summary = Exercise(
 )  # fmt: skip
 
 
-# --- a classifier without color
+# --- what a classifier goes by
 
 
-def nearest(features, x, y, x_new, k=15):
-    """Labels by the k nearest neighbors; features: patches to numbers (n, m)."""
+def nearest(features, x, labels, x_new, k=15):
+    """Labels of the patches x_new by the k nearest of the patches x; features: patches to numbers (n, m)."""
     a, b = features(np.asarray(x, float)), features(np.asarray(x_new, float))
     order = np.argsort(((b[:, None] - a[None]) ** 2).sum(-1), axis=1, kind="stable")[:, :k]
-    return np.array([np.bincount(row).argmax() for row in np.asarray(y)[order]])
+    return np.array([np.bincount(row).argmax() for row in np.asarray(labels)[order]])
 
 
-def brightness(x):
-    return x.mean((1, 2, 3))[:, None]
+def edges(g):
+    """Mean strength of steps down and across of gray patches (n, h, w), between neighbors and over three pixels."""
+    steps = [np.abs(g[:, d:] - g[:, :-d]) for d in (1, 3)] + [np.abs(g[..., d:] - g[..., :-d]) for d in (1, 3)]
+    return np.stack([step.mean((1, 2)) for step in steps], axis=1)
 
 
-def edges(x):
-    g = x.mean(axis=-1)
-    return np.stack([np.abs(np.diff(g, axis=1)).mean((1, 2)), np.abs(np.diff(g, axis=2)).mean((1, 2))], axis=1)
+def contrast(x):
+    return x.mean(-1).std((1, 2))[:, None]
 
 
-def classified(answer):
-    """What the classifier says of the new patches as they are, recolored and shuffled."""
-    classifier, (x, y), (x_new, y_new) = answer
-    x_new, n, rng = np.asarray(x_new), len(x_new), np.random.default_rng(1)
-    order = rng.permuted(np.tile(np.arange(3), (n, 1)), axis=1)
-    swapped = np.take_along_axis(x_new, order[:, None, None, :], axis=-1)
-    gray = np.repeat(x_new.mean(-1, keepdims=True), 3, axis=-1)
-    across, down = x_new[:, :, rng.permutation(x_new.shape[2])], x_new[:, rng.permutation(x_new.shape[1])]
-    labels = classifier(x, y, np.concatenate([x_new, swapped, gray, across, down]))
-    if labels is None or labels is Ellipsis:
-        raise NotImplementedError
-    labels = np.asarray(labels)
-    seen = SimpleNamespace(labels=labels, shape=labels.shape, n=5 * n, known=np.unique(y), trained=len(x))
-    if labels.shape == (5 * n,):
-        parts, by_brightness = labels.reshape(5, n), nearest(brightness, x, y, x_new)
-        if np.mean(parts[0] == by_brightness) > 0.97:  # the starter
-            raise NotImplementedError
-        seen.accuracy, seen.baseline = np.mean(parts[0] == y_new), np.mean(by_brightness == y_new)
-        seen.baseline = max(seen.baseline, np.bincount(y_new).max() / n)
-        seen.swapped, seen.gray, seen.across, seen.down = (np.mean(part != parts[0]) for part in parts[1:])
-    return seen
+GOES_BY = {
+    "a": lambda x: x.mean((1, 2)),
+    "b": lambda x: x.mean((1, 2, 3))[:, None],
+    "c": contrast,
+    "d": lambda x: edges(x.mean(-1)) / contrast(x),
+    "e": lambda x: edges(x.mean(-1)),
+    "f": lambda x: x.mean((1, 2)) / x.mean((1, 2, 3))[:, None],
+    "g": lambda x: x[:, : x.shape[1] // 2, : x.shape[2] // 2].mean((1, 2)),
+}
+STRANGERS = {"A": "f", "B": "d", "C": "g", "D": "c", "E": "a"}
+SIGNS = {
+    "a": "it needs color, in no special place. Does a darker patch, times 0.6, leave its answers, as it leaves (f)'s?",
+    "c": "it sees neither color nor place. Do its answers change with patch + 0.2, or only with 0.6 * patch?",
+    "d": "it sees no color, and which pixels are neighbors. Does 0.6 * patch leave its answers, as it leaves (d)'s?",
+    "f": "it needs color, in no special place. Does a darker patch, times 0.6, leave its answers, as it leaves (f)'s?",
+    "g": "one control moves pixels and leaves all that lies beside each other beside each other: mirror the patches.",
+}
 
 
-def about_labels(seen):
-    if len(seen.shape) == 2 and seen.shape[0] == seen.n:
-        return f"its shape is {seen.shape}: take the most likely label of each row, np.argmax(..., axis=1)."
-    if seen.shape and seen.shape[0] == seen.trained:
-        return "it labels the training patches: label x_new."
-    return f"its shape is {seen.shape} for {seen.n} new patches, expected ({seen.n},): one label a patch."
+def strangers(x, labels):
+    """Five classifiers made from patches and labels: name -> a function of new patches (n, h, w, 3) to labels."""
+    return {name: but(nearest, GOES_BY[letter], x, labels) for name, letter in STRANGERS.items()}
 
 
-def about_accuracy(seen):
-    hint = "You are near: add a kernel, center minus surroundings, or the same edges on patches shrunk by 2 and by 4."
-    if seen.accuracy < seen.baseline:
-        hint = "Edges of both signs cancel in a mean: take absolute values first. Use several directions."
-    if seen.accuracy < 1.2 / len(seen.known):
-        hint = "That is chance: are labels and patches in the same order, and new patches prepared like old ones?"
-    return f"its accuracy is {seen.accuracy:.2f}, that of brightness {seen.baseline:.2f}. {hint}"
+def letters(answer):
+    if not isinstance(answer, dict):
+        return answer
+    return {str(name).upper(): str(letter).strip(" ()").lower() for name, letter in answer.items()}
 
 
-def stripes(count, rng):
-    """Three kinds of patches: wide, narrower and narrow diagonal stripes, each of any brightness and color."""
-    labels, (i, j) = np.arange(3 * count) % 3, np.mgrid[:32, :32]
-    strengths, steps = (0.26, 0.14, 0.08), (0.2, 0.5, 1.2)
-    waves = [strengths[k] * np.sin(steps[k] * (i + j) + rng.uniform(0, 6)) for k in labels]
-    x = [rng.uniform(0.3, 0.7) + wave[..., None] * rng.uniform(0.6, 1, 3) for wave in waves]
-    return np.float32(np.clip(x, 0, 1)), labels
-
-
-STRIPES = stripes(40, np.random.default_rng(1)), stripes(25, np.random.default_rng(2))
-
-
-def by(features):
-    return lambda *patches: nearest(features, *patches), *STRIPES
-
-
-patch_classifier = Exercise(
-    right=by(edges),
+five_strangers = Exercise(
+    right=STRANGERS,
     unique=False,
-    seen=classified,
+    seen=letters,
     laws=(
-        Law("it returns one label for each new patch", lambda seen: seen.shape == (seen.n,), about_labels,
-            ((lambda x, y, new: np.eye(3)[nearest(edges, x, y, new)], *STRIPES), (lambda x, y, new: y, *STRIPES),
-             (lambda *_: 0, *STRIPES))),
-        Law("the labels are those of the training patches", lambda seen: np.isin(seen.labels, seen.known).all(),
-            lambda seen: f"it also returns {set(seen.labels.tolist()) - set(seen.known.tolist())}.",
-            ((lambda *a: nearest(edges, *a) + 1, *STRIPES),)),
-        Law("with the color channels swapped its answers stay", lambda seen: seen.swapped < 0.03,
-            "it sees color: average the three channels first, x.mean(axis=-1).",
-            (by(lambda x: np.c_[edges(x[..., :1]), 10 * x[:, 0, 0, :2]]),)),
-        Law("on gray patches as bright its answers stay", lambda seen: seen.gray < 0.03,
-            "it sees how strong the colors are, if not which: average the three channels first, x.mean(axis=-1).",
-            (by(lambda x: np.c_[edges(x), 50 * (x.max(-1) - x.min(-1)).mean((1, 2))]),)),
-        Law("it beats brightness alone by 0.05 or more", lambda seen: seen.accuracy >= seen.baseline + 0.05,
-            about_accuracy, ((lambda *a: (nearest(edges, *a) + 1) % 3, *STRIPES), by(lambda x: np.zeros((len(x), 1))))),
-        Law("with each row or column shuffled they change", lambda seen: min(seen.across, seen.down) > 0.1,
-            "it sees which brightnesses there are, not where: take differences between neighbors, down and across.",
-            (by(lambda x: x.mean(-1).std(axis=2)), by(lambda x: x.mean(-1).std(axis=(1, 2))[:, None]))),
+        Law("it is a dict with an answer for each stranger", lambda a: isinstance(a, dict) and {*a} == {*STRANGERS},
+            'write it as {"A": "b", "B": "e", ...}, for A to E.', ("fdgca", {"A": "f", "B": "d", "C": "g", "D": "c"})),
+        Law("each answer is one of the seven letters", lambda a: set(a.values()) <= set(GOES_BY),
+            "each answer is a letter, from a to g.", (STRANGERS | {"A": "x"},)),
+        Law("no letter stands twice", lambda a: len(set(a.values())) == 5, "no two go by the same thing.",
+            (STRANGERS | {"A": "d"},)),
+        *(Law(f"stranger {name}", lambda a, name=name, letter=letter: a[name] == letter, SIGNS[letter],
+              (STRANGERS | {name: "b"}, STRANGERS | {name: "e"})) for name, letter in STRANGERS.items()),
     ),
 )  # fmt: skip

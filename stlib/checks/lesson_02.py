@@ -1,4 +1,4 @@
-"""Checks of lesson 02: preprocessing, receptive fields, content targets, average pooling."""
+"""Checks of lesson 02: preprocessing, the values that see a pixel, content targets, average pooling."""
 
 import functools
 from unittest import mock
@@ -59,29 +59,37 @@ preprocess_and_inverse = Exercise(
 )  # fmt: skip
 
 
-# --- the receptive field of a stack
+# --- which values see a pixel
 
 
-def support(stack):
-    """Pixels across on which the gradient of one last value is not zero, for kernels of ones with strides."""
-    gradient = np.ones(1)
+def watchers(stack, q):
+    """The first and the last value of the last layer that a change of pixel q reaches, followed layer by layer."""
+    reached = np.arange(q + 400) == q
+    for kernel, stride in stack:
+        reached = np.lib.stride_tricks.sliding_window_view(reached, kernel)[::stride].any(axis=1)
+    p = np.flatnonzero(reached)
+    return p[0], p[-1]
+
+
+def span(stack, p):
+    """The first and the last pixel that value p sees."""
+    first, last = p, p
     for kernel, stride in reversed(stack):
-        spread = np.zeros((len(gradient) - 1) * stride + 1)
-        spread[::stride] = gradient
-        gradient = np.convolve(spread, np.ones(kernel))
-    return np.flatnonzero(gradient).max() + 1
+        first, last = first * stride, last * stride + kernel - 1
+    return first, last
 
 
-def field(start=1, less=1, early=False, strides=True, skip=False):
+def rule(start=1, less=1, early=False, strides=True, clip=True, low=lambda x, j: -(-x // j), reach=1, high=0):
     """The rule with a mistake."""
 
-    def rule(stack):
-        r, jump = start, 1
+    def rule(stack, q):
+        r, j = start, 1
         for kernel, stride in stack:
-            following = jump * stride if strides else 1
-            r += 0 if skip and stride > 1 else (kernel - less) * (following if early else jump)
-            jump = following
-        return r
+            following = j * stride if strides else 1
+            r += (kernel - less) * (following if early else j)
+            j = following
+        first = low(q - r + reach, j)
+        return max(0, first) if clip else first, q // j + high
 
     return rule
 
@@ -89,29 +97,36 @@ def field(start=1, less=1, early=False, strides=True, skip=False):
 RNG = np.random.default_rng(0)
 VGG16 = [*[(3, 1), (3, 1), (2, 2)] * 2, *[(3, 1)] * 3, (2, 2), (3, 1), (3, 1)]
 
-receptive_field = Exercise(
-    right=support,
+values_that_see = Exercise(
+    right=watchers,
     cases={
-        "one 3x3 convolution: 3": ([(3, 1)],),
-        "two 3x3 convolutions: 5": ([(3, 1), (3, 1)],),
-        "a 2x2 pooling between two convolutions: 8": ([(3, 1), (2, 2), (3, 1)],),
-        "a 7x7 convolution with stride 2, then a 3x3 one: 11": ([(7, 2), (3, 1)],),
-        "VGG16 up to block4_conv2: 76": (VGG16,),
-        "20 random stacks equal the support of the gradient": [
-            ([(int(RNG.integers(s, 6)), s) for s in map(int, RNG.integers(1, 4, size=5))],) for _ in range(20)
+        "one 3x3 convolution, pixel 10: values 8 to 10": ([(3, 1)], 10),
+        "one 2x2 pooling: one value for each pixel": [([(2, 2)], 10), ([(2, 2)], 11)],
+        "a pooling between two convolutions, pixel 10: values 2 to 5": ([(3, 1), (2, 2), (3, 1)], 10),
+        "no value before the first: pixel 3 of that stack": ([(3, 1), (2, 2), (3, 1)], 3),
+        "VGG16 up to block4_conv2, pixel 112": (VGG16, 112),
+        "20 random stacks and pixels": [
+            ([(int(RNG.integers(s, 6)), s) for s in map(int, RNG.integers(1, 4, size=4))], int(RNG.integers(0, 90)))
+            for _ in range(20)
         ],
     },
-    result="it is one whole number",
+    result="it is a pair of numbers, (first, last)",
     mistakes={
-        "one value alone sees one pixel: start with a field of 1, not 0.": field(start=0),
-        "after a stride, neighbors lie further apart: a kernel adds k - 1 jumps.": field(strides=False),
-        "a stride counts for the layers after it: first the field, then change the jump.": field(early=True),
-        "a kernel of size k adds k - 1 steps, because it already stands on one value.": field(less=0),
-        "layers with strides count as well: a pooling adds a step, doubles the jump.": field(skip=True, strides=False),
-        "kernel sizes do not multiply: each adds k - 1 steps.": lambda stack: np.prod([k for k, _ in stack]),
-        "one whole number is asked for, not a pair.": lambda stack: (support(stack), 1),
+        "there is no value before 0: max(0, ...).": rule(clip=False),
+        "the first value sees q with its last pixel, p j + r - 1: do not forget the - 1.": rule(reach=0),
+        "p j + r - 1 must reach q: round the first one up, not down.": rule(low=lambda x, j: x // j),
+        "last is the last value that sees q, not the one after it.": rule(high=1),
+        "one value alone sees one pixel: start with a field of 1, not 0.": rule(start=0),
+        "after a stride, neighbors lie further apart: a kernel adds k - 1 jumps.": rule(strides=False),
+        "a stride counts for the layers after it: first the field, then change the jump.": rule(early=True),
+        "a kernel of size k adds k - 1 jumps, because it already stands on one value.": rule(less=0),
+        "these are the pixels that value q sees: the question is turned around.": span,
+        "return the first and the last, not first and number.":
+            lambda stack, q: (watchers(stack, q)[0], watchers(stack, q)[1] - watchers(stack, q)[0] + 1),
+        "the first one comes first.": lambda stack, q: watchers(stack, q)[::-1],
+        "a pair is asked for, not their number.": lambda stack, q: np.ptp(watchers(stack, q)) + 1,
     },
-    hint="keep two numbers through the loop: the field and the jump.",
+    hint="p sees q if p j <= q and q <= p j + r - 1: solve both for p.",
     rtol=0,
     atol=0,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Checks of lesson 03: Gram matrices and distances of style."""
+"""Checks of lesson 03: Gram matrices, and errors from less than features."""
 
 import sys
 
@@ -124,120 +124,118 @@ gram_per_position = Exercise(
 )  # fmt: skip
 
 
-# --- a distance of style that does not see brightness
-
-TEXTURE = np.random.default_rng(0)
-STRIPES = np.float32(0.3 + 0.3 * (np.arange(24) % 4 < 2)[:, None, None] * np.ones((1, 24, 3)))
-STRIPES += np.float32(0.05 * TEXTURE.uniform(size=STRIPES.shape))
-BLOTS = np.float32(np.kron(TEXTURE.uniform(0.2, 0.7, (6, 6, 3)), np.ones((4, 4, 1))))
+# --- the error to a target that any strength may reach
 
 
-def two_layers(batch):
-    """Two layers of a small network of differences between neighbors, round the edges too; brightness counts."""
-    x = np.asarray(batch, np.float32)
-    if x.ndim != 4 or x.shape[0] != 1:
-        raise ValueError(f"features wants a batch (1, h, w, 3), not {x.shape}: features(image[None])")
-    layers = {}
-    for layer in ("fine", "coarse"):
-        steps = [x - np.roll(x, shift, axis) for axis in (1, 2) for shift in (1, -1)]
-        layers[layer] = np.maximum(np.concatenate([x - 0.1, *steps], -1), 0)
-        x = (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
-    return layers
+def dot(G, A):
+    return np.sum(np.asarray(G, float) * A)
 
 
-def standard(x):
-    return (x - np.mean(x)) / np.std(x)
+def least(G, A):
+    """The smallest relative error of s G to A, by least squares."""
+    s = np.linalg.lstsq(np.reshape(G, (-1, 1)), np.ravel(A), rcond=None)[0]
+    return np.sum((s * G - A) ** 2) / dot(A, A)
 
 
-def distance(image, style, features, prepare=standard, prepare_style=None, statistic=lambda f: gram(f) / len(rows(f))):
-    G, A = features(prepare(image)[None]), features((prepare_style or prepare)(style)[None])
-    G, A = ({layer: statistic(np.asarray(f)) for layer, f in each.items()} for each in (G, A))
-    return np.mean([np.sum((G[k] - A[k]) ** 2) / np.sum(A[k] ** 2) for k in A])
+def with_factor(s):
+    """The relative error at another factor."""
+    return lambda G, A: np.sum((s(G, A) * G - A) ** 2) / dot(A, A)
 
 
-def of_pixels(image, style, features):
-    C, D = (np.cov(rows(standard(x)).T) for x in (image, style))
-    return np.sum((C - D) ** 2) / np.sum(D**2)
+def share(G, A):
+    return dot(G, A) ** 2 / (dot(G, G) * dot(A, A))
 
 
-def from_afar(image, style, features):
-    return distance(image, style, features) + abs(np.std(style) - np.std(BLOTS))
+GRAMS = [gram(random(4, 6, 3, seed=seed)) for seed in (1, 2)]
+SHARP, WIDE = np.diag([1.0, 1.0]), np.diag([1.0, 3.0])
 
-
-def between(distance, image=STRIPES, style=BLOTS):
-    return float(np.squeeze(np.asarray(distance(image.copy(), style.copy(), two_layers))))
-
-
-def is_zero(image):
-    return lambda d: abs(between(d, BLOTS, image)) < 0.01 * between(d)
-
-
-def keeps(image, style):
-    """That the distance of two images is that of stripes and blots."""
-    return lambda d: np.isclose(between(d, image, style), between(d), rtol=2e-3)
-
-
-style_distance = Exercise(
-    right=distance,
-    unique=False,
-    cases={"two textures": (STRIPES, BLOTS, two_layers)},
-    laws=(
-        Law("two textures are some way apart", lambda d: np.isfinite(between(d)) and between(d) > 0,
-            "return one number above 0 for two styles.", (lambda *_: 0.0, lambda *_: np.nan)),
-        Law("an image is at distance 0 from itself", is_zero(BLOTS), "compare Gram with Gram matrix.",
-            (but(distance, prepare_style=lambda x: 3 * x), lambda *_: 1.0)),
-        Law("a darker image (pixels times 0.3) is as far away", keeps(0.3 * STRIPES, BLOTS),
-            "bring both images to one mean and one deviation first: 0.5 + 0.2 * (x - x.mean()) / x.std().",
-            (but(distance, prepare=lambda x: x),
-             but(distance, prepare=lambda x: x, statistic=lambda f: gram(f) / np.trace(gram(f))))),
-        Law("a lighter image (pixels plus 0.4) is as far away", keeps(STRIPES + 0.4, BLOTS),
-            "subtract the mean of the pixels before you divide by their deviation.",
-            (but(distance, prepare=lambda x: x / x.std()),)),
-        Law("so it is with a darker style", keeps(STRIPES, 0.6 * BLOTS + 0.1),
-            "treat the style as you treat the image: the same mean, the same deviation.", (from_afar,)),
-        Law("a shifted image is at distance 0", is_zero(np.roll(BLOTS, (6, 10), (0, 1))),
-            "shifting an image moves its texture elsewhere: compare Gram matrices, not pixels or features.",
-            (lambda i, s, f: np.var(standard(i) - standard(s[:24, :24])), but(distance, statistic=lambda f: f))),
-        Law("a style tiled to twice its size is at distance 0", is_zero(np.tile(BLOTS, (2, 2, 1))),
-            "divide each Gram matrix by its own number of positions: the style may have any size.",
-            (but(distance, statistic=gram),)),
-        Law("the same pixels in another order are some way apart", lambda d: not is_zero(shuffled(BLOTS))(d),
-            "the colors are equal and the textures are not: compare Gram matrices of features, not of pixels.",
-            (of_pixels,)),
-    ),
-    mistakes={"the mean is gone; now divide by the deviation too.": but(distance, prepare=lambda x: x - x.mean())},
+strength_free_error = Exercise(
+    right=least,
+    cases={
+        "it is 0.2 for diag(1, 1) and diag(1, 3)": (SHARP, WIDE),
+        "so it is the other way round": (WIDE, SHARP),
+        "it is 0 for equal matrices, and for three times, or a thousandth of, the target":
+            [(s * GRAMS[0], GRAMS[0]) for s in (1, 3, 1e-3)],
+        "it is 1 where no channel of one responds in the other": (np.diag([2.0, 0, 0]), np.diag([0, 1.0, 5.0])),
+        "it is the least error for others, however strong": [(s * GRAMS[0], GRAMS[1]) for s in (1, 0.1, 50)],
+    },
+    result="it returns one number",
+    mistakes={
+        "this is the relative error itself, with s = 1: let s be free.": with_factor(lambda G, A: 1),
+        "the derivative of s * s * sum G^2 is 2 * s * sum G^2: the 2 is lost.":
+            with_factor(lambda G, A: 2 * dot(G, A) / dot(G, G)),
+        "the derivative of -2 * s * sum GA is -2 * sum GA: the 2 is lost.":
+            with_factor(lambda G, A: dot(G, A) / dot(G, G) / 2),
+        "s belongs to G: the sum of G^2 divides, not that of A^2.": with_factor(lambda G, A: dot(G, A) / dot(A, A)),
+        "the sign of s is wrong: the sums are positive, so s is.": with_factor(lambda G, A: -dot(G, A) / dot(G, G)),
+        "equal traces are not yet the smallest error: set the derivative to zero.":
+            with_factor(lambda G, A: np.trace(A) / np.trace(G)),
+        "equal sums of squares are not yet the smallest error: set the derivative to zero.":
+            with_factor(lambda G, A: np.sqrt(dot(A, A) / dot(G, G))),
+        "the error is relative: divide by the sum of A^2.": lambda G, A: least(G, A) * dot(A, A),
+        "you divide by the sum of G^2: the target is A.": lambda G, A: least(G, A) * dot(A, A) / dot(G, G),
+        "this is the factor s: put it into the error.": lambda G, A: dot(G, A) / dot(G, G),
+        "this is what is alike, a squared cosine: the error is what is missing to 1.": share,
+        "a square is missing: put s into the error once more.": lambda G, A: 1 - np.sqrt(share(G, A)),
+        "it is the root of the error: leave the squares.": lambda G, A: np.sqrt(np.maximum(least(G, A), 0)),
+        "the sum runs over all entries, off the diagonal too.": lambda G, A: least(np.diag(G), np.diag(A)),
+        "a sum is missing: one number for both matrices.": lambda G, A: 1 - share(G, A) * np.ones(len(G)),
+    },
+    hint="s = (sum GA) / (sum G^2); put it into sum (s G - A)^2 / (sum A^2).",
+    atol=1e-5,
 )  # fmt: skip
 
 
-# --- a blend of two styles
+# --- the error to a target, from dot products of positions
 
 
-def blend(A, B, t):
-    return {layer: (1 - t) * A[layer] + t * B[layer] for layer in A}
+def from_positions(FF, FS, SS, cross=2.0, power=2, reduce=np.mean, by=lambda own, target: target):
+    """The relative error of G / M to A / M_A; each setting is the place of a mistake."""
+    own, both, target = (reduce(np.asarray(each, float) ** power) for each in (FF, FS, SS))
+    return (own - cross * both + target) / by(own, target)
 
 
-def mix(of_A, of_B):
-    return lambda A, B, t: {layer: of_A(t) * A[layer] + of_B(t) * B[layer] for layer in A}
+def products(F, S):
+    return F @ F.T, F @ S.T, S @ S.T
 
 
-A, B = ({"first": scale * gram(random(5, 4, seed=13 + scale)), "second": scale * gram(random(6, 6, seed=scale))}
-        for scale in (1, 5))  # fmt: skip
+def from_gram(FF, FS, SS):
+    """The right answer another way: from features that have these dot products."""
+    values, V = np.linalg.eigh(np.block([[FF, FS], [FS.T, SS]]).astype(float))
+    X = V * np.sqrt(np.maximum(values, 0))
+    G, A = (x.T @ x / len(x) for x in (X[: len(FF)], X[len(FF) :]))
+    return np.sum((G - A) ** 2) / np.sum(A**2)
 
-blended_styles = Exercise(
-    right=blend,
-    cases={"t = 0 gives A": (A, B, 0.0), "t = 1 gives B": (A, B, 1.0), "half way is the mean": (A, B, 0.5),
-           "a quarter of the way lies on the straight line": (A, B, 0.25)},
-    result="there is a matrix (N, N) for each layer",
-    mistakes={
-        "the ends are swapped: t is the share of B.": lambda A, B, t: blend(B, A, t),
-        "at t = 1 nothing of A may be left: multiply A by (1 - t).": mix(lambda t: 1, lambda t: t),
-        "at t = 0 nothing of B may be left, and all of A: which factors?": mix(lambda t: 1, lambda t: 1),
-        "half way each number is the mean of the two: (1 - t) and t.": mix(lambda t: (1 - t) ** 2, lambda t: t**2),
-        "factors from 0 up, no differences: an eigenvalue is below 0.": mix(lambda t: 1 - t, lambda t: -t),
-        "no powers: add the matrices with factors.": lambda A, B, t: {k: A[k] ** (1 - t) * B[k] ** t for k in A},
-        "return a dict, with a matrix for each layer of A.": lambda A, B, t: blend(A, B, t)["first"],
-        "a layer is missing: {layer: ... for layer in A}.": lambda A, B, t: {"first": blend(A, B, t)["first"]},
-        "blend whole matrices, not diagonals.": lambda A, B, t: {k: np.diag(G) for k, G in blend(A, B, t).items()},
+
+IMAGE, PAINTING = np.abs(random(6, 4, seed=3)), np.abs(random(9, 4, seed=4))
+
+error_from_positions = Exercise(
+    right=from_gram,
+    cases={
+        "it is 1.09 for one position each, (1, 2) and (3, 0)": products(np.float32([[1, 2]]), np.float32([[3, 0]])),
+        "it is 0 for equal features in another order": products(PAINTING, PAINTING[::-1]),
+        "it is the relative error for 6 and 9 positions": products(IMAGE, PAINTING),
+        "so it is for 9 and 6": products(PAINTING, IMAGE),
+        "and for features of both signs": products(random(5, 3, seed=5), random(8, 3, seed=6)),
+        "a painting tiled to twice its positions changes nothing": products(IMAGE, np.tile(PAINTING, (2, 1))),
     },
-    hint="the factors are (1 - t) and t.",
+    result="it returns one number",
+    mistakes={
+        "square each dot product: the sum of ff^T times ss^T is (f . s)^2.": but(from_positions, power=1),
+        "expanding (G - A)^2 gives -2 GA: the mixed sum counts twice.": but(from_positions, cross=1.0),
+        "the mixed sum is subtracted: (G - A)^2 = G^2 - 2 GA + A^2.": but(from_positions, cross=-2.0),
+        "the mixed sum is missing: with it, equal features get 0.": but(from_positions, cross=0.0),
+        "G / M: divide each sum by its two numbers of positions, as a mean does.": but(from_positions, reduce=np.sum),
+        "divide by the numbers of positions once for each index, k and l.":
+            but(from_positions, reduce=lambda x: x.sum() / len(x)),
+        "the error is relative: divide by the painting's own sum.": but(from_positions, by=lambda own, target: 1),
+        "you divide by the image's own sum: the painting is the target.": but(from_positions, by=lambda own, _: own),
+        "it is the root of the error: leave the squares.": lambda *tables: np.sqrt(np.maximum(from_gram(*tables), 0)),
+        "a sum is missing: over all pairs of positions.": lambda FF, FS, SS: from_gram(FF, FS, SS) * np.ones(len(FF)),
+        "sum over all pairs, not only over each position with itself.":
+            lambda *tables: from_positions(*(np.diag(each) for each in tables)),
+    },
+    hint="mean of FF^2 - 2 * mean of FS^2 + mean of SS^2, divided by the mean of SS^2.",
+    rtol=1e-3,
+    atol=1e-5,
 )  # fmt: skip
