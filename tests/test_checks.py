@@ -106,10 +106,10 @@ def style_by_einsum(F, A):
     return np.einsum("mj,jn->mn", F, D) * 4 / F.shape[0] / np.square(A).sum()
 
 
-def nesterov_as_correction(g, velocity, learning_rate, mu=0.9):
-    velocity = tf.zeros_like(g) if velocity is None else velocity
-    new = mu * velocity - learning_rate * tf.constant(g)
-    return new + mu * (new - velocity), new
+def momentum_by_matrix(mu, t):
+    """What a velocity tends to, u = mu u + 1 (or 1 - mu u), less what is left of the way from 0 to it."""
+    ends = 1 / (1 - np.array([mu, -mu]))
+    return ends - ends * np.array([mu, -mu]) ** t
 
 
 def by_power_iteration(H):
@@ -250,7 +250,7 @@ RIGHT = {
     "balanced_weights": [lambda a, b, s: (a * s**2, b), lambda a, b, s: tf.constant([a, b / s**2])],
     "relative_style_gradient": [style_by_einsum],
     "broken_programs": [{n: f"({k.upper()})" for n, k in reversed(lesson_05.BROKEN.items())}],
-    "momentum": [nesterov_as_correction],
+    "momentum": [momentum_by_matrix],
     "largest_stable_step": [lambda H: 2 / np.linalg.norm(H, 2), by_power_iteration],
     "stopping_rule": [stop_later],
     "kept_channel": [channel_by_mask],
