@@ -128,9 +128,11 @@ def stop_later(history, limit):
     return len(lowest) > 80 and lowest[-1] > 0.999 * lowest[-61]
 
 
-def channel_by_mask(painted, photo, channel):
-    mask = tf.one_hot(channel, 3)
-    return mask * images.resize(photo, painted.shape[:2]) + (1 - mask) * painted
+def nearest_by_axes(painted, photo, w):
+    """In axes of which the first is w: take it from the photo, the two across from the painted picture."""
+    axes = np.linalg.qr(np.column_stack([w, np.eye(3)]))[0]
+    share = np.float32(axes[:, :1] @ axes[:, :1].T)
+    return tf.matmul(images.resize(photo, painted.shape[:2]), share) + tf.matmul(painted, np.eye(3) - share)
 
 
 def smoothly(painted, photo, keep, width):
@@ -253,7 +255,7 @@ RIGHT = {
     "momentum": [momentum_by_matrix],
     "largest_stable_step": [lambda H: 2 / np.linalg.norm(H, 2), by_power_iteration],
     "stopping_rule": [stop_later],
-    "kept_channel": [channel_by_mask],
+    "kept_channel": [nearest_by_axes],
     "mixed_style": [lambda a, b, s: tf.concat([b[: round(s * len(a))], a[: len(a) - round(s * len(a))]], axis=0),
                     lambda a, b, s: np.where(np.arange(a.shape[1])[:, None] < (1 - s) * a.shape[1], a, b)],
     "kept_region": [smoothly],
