@@ -13,8 +13,8 @@ from stlib.checks.lesson_01 import diagonal_kernel, patch_classifier, stack_summ
 from stlib.checks.lesson_02 import average_pooling, content_target, preprocess_and_inverse, receptive_field
 from stlib.checks.lesson_03 import blended_styles, gram_by_loops, gram_per_position, style_distance
 from stlib.checks.lesson_04 import (
-    absolute_variation_gradient,
     balanced_weights,
+    broken_gradients,
     content_gradient,
     relative_style_gradient,
 )

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from stlib.checks.exercise import Exercise, Law
+from stlib.checks.lesson_04 import diagnosis
 
 # --- what is wrong with a program
 
@@ -18,28 +19,7 @@ SIGNS = {
 }
 
 
-def letters(answer):
-    if not isinstance(answer, dict):
-        return answer
-    return {number: str(letter).strip(" ()").lower() for number, letter in answer.items()}
-
-
-broken_programs = Exercise(
-    right=BROKEN,
-    unique=False,
-    seen=letters,
-    laws=(
-        Law("it is a dict with an answer for each picture", lambda a: isinstance(a, dict) and {*a} == {*BROKEN},
-            'write it as {1: "b", 2: "f", ...}, with the numbers 1 to 5.', ("aecgd", {1: "a", 2: "c", 3: "d", 4: "e"})),
-        Law("each answer is one of the seven letters", lambda a: set(a.values()) <= set("abcdefg"),
-            "each answer is the letter of a line, from a to g.", (BROKEN | {1: "x"},)),
-        Law("no letter stands twice", lambda a: len(set(a.values())) == 5, "each time it was a different line.",
-            (BROKEN | {1: "e"},)),
-        *(Law(f"picture {number}", lambda a, number=number, letter=letter: a[number] == letter,
-              f"look at picture {number} again: {SIGNS[letter]}", (BROKEN | {number: "b"}, BROKEN | {number: "f"}))
-          for number, letter in BROKEN.items()),
-    ),
-)  # fmt: skip
+broken_programs = diagnosis(BROKEN, SIGNS, "picture", "bf")
 
 
 # --- how far momentum carries
