@@ -13,8 +13,8 @@ from stlib.checks.lesson_01 import diagonal_kernel, five_strangers, stack_summar
 from stlib.checks.lesson_02 import average_pooling, content_target, preprocess_and_inverse, values_that_see
 from stlib.checks.lesson_03 import error_from_positions, gram_by_loops, gram_per_position, strength_free_error
 from stlib.checks.lesson_04 import (
-    absolute_variation_gradient,
     balanced_weights,
+    broken_gradients,
     content_gradient,
     relative_style_gradient,
 )

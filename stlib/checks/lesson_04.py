@@ -1,4 +1,4 @@
-"""Checks of lesson 04: gradients, against central differences in float64, and weights."""
+"""Checks of lesson 04: what is wrong with a check; gradients, against central differences in float64; weights."""
 
 from unittest import mock
 
@@ -30,94 +30,94 @@ def differences(loss, x, h=1e-5):
     return np.reshape([(loss(x + step) - loss(x - step)) / (2 * h) for step in steps], x.shape)
 
 
-# --- the content loss with a map
+# --- what is wrong with a check
+
+BROKEN = {1: "e", 2: "f", 3: "b", 4: "a", 5: "c"}  # program -> line that was broken
+SIGNS = {
+    "a": "formula and differences disagree by another factor at each number: which line makes another matrix?",
+    "b": "the size is right everywhere, the sign nowhere: which line can turn it round?",
+    "c": "one factor is off everywhere: a number is lost, no matrix.",
+    "e": "all is right where Z > 0; and what should a closed ReLU let through?",
+    "f": "formula and tape agree, so the formula is right: what is wrong with differences that scatter?",
+}
 
 
-def content(F, P, m):
-    return m[:, None] * (F - P)
+def letters(answer):
+    if not isinstance(answer, dict):
+        return answer
+    return {number: str(letter).strip(" ()").lower() for number, letter in answer.items()}
 
 
-F, P, MAP = random(6, 4), random(6, 4, seed=1), np.float64([1, 0, 0.5, 0.25, 0, 2])
+def diagnosis(right, signs, kind, unused):
+    """An exercise: which line was broken in each program; `signs`: hints by letter, `unused`: two letters of others."""
+    numbers, first = [*right], next(iter(right))
+    return Exercise(
+        right=right,
+        unique=False,
+        seen=letters,
+        laws=(
+            Law(f"it is a dict with an answer for each {kind}", lambda a: isinstance(a, dict) and {*a} == {*right},
+                f'write it as {{1: "x", 2: "y", ...}}, with the numbers 1 to {len(right)}.',
+                ("".join(right.values()), {n: right[n] for n in numbers[:-1]})),
+            Law("each answer is one of the seven letters", lambda a: set(a.values()) <= set("abcdefg"),
+                "each answer is the letter of a line, from a to g.", (right | {first: "x"},)),
+            Law("no letter stands twice", lambda a: len(set(a.values())) == len(right),
+                "each time it was a different line.", (right | {first: right[numbers[1]]},)),
+            *(Law(f"{kind} {number}", lambda a, number=number, letter=letter: a[number] == letter,
+                  f"look at {kind} {number} again: {signs[letter]}", tuple(right | {number: each} for each in unused))
+              for number, letter in right.items()),
+        ),
+    )  # fmt: skip
+
+
+broken_gradients = diagnosis(BROKEN, SIGNS, "program", "dg")
+
+
+# --- the content loss around the mean
+
+
+def content(F, P):
+    return around_mean(F - P)
+
+
+def around_mean(x, axis=0):
+    return x - x.mean(axis=axis, keepdims=True)
+
+
+F, P = random(6, 4), random(6, 4, seed=1)
 FAR = F + 1e7 * (np.arange(24).reshape(6, 4) == 1)  # differences drown there: the loss is 5e13
 
 content_gradient = Exercise(
     right=content,
     call=by_hand,
     cases={
-        "it is zero at P": (P, P, MAP),
-        "it is that of the loss, for each number of F": (F, P, MAP),
-        "so it is far away, where differences of the loss are too coarse": (FAR, P, MAP),
+        "it is zero at P": (P, P),
+        "it is that of the loss, for each number of F": (F, P),
+        "it is zero at P plus a number for each channel": (P + random(4, seed=2), P),
+        "so it is far away, where differences of the loss are too coarse": (FAR, P),
+        "and for another shape": (random(3, 5), random(3, 5, seed=1)),
     },
     result="the result has shape (M, N)",
     mistakes={
-        "row k of the sum is multiplied by m[k]: so is row k of the gradient.": lambda F, P, m: F - P,
-        "you multiply by m twice: m stands outside of the square.": lambda F, P, m: m[:, None] ** 2 * (F - P),
-        "at P the gradient is zero: it has a factor F - P, times m.": lambda F, P, m: m[:, None] * F - P,
-        "the sign is turned round: the gradient points uphill, away from P.": lambda F, P, m: content(P, F, m),
-        "twice as large: the 1/2 of the loss cancels the 2 of the square.": lambda F, P, m: 2 * content(F, P, m),
-        "you divide by the size of F: the loss is a sum, not a mean.": lambda F, P, m: content(F, P, m) / F.size,
-        "you divide by the positions: the loss is a sum, not a mean.": lambda F, P, m: content(F, P, m) / len(F),
-        "the paper's F is the transpose: here positions are rows.": lambda F, P, m: content(F, P, m).T,
-        "that is a loss: one number for each number of F is asked for.": lambda F, P, m: np.sum(m * (F - P).T ** 2) / 2,
-        "the square's derivative is F - P itself, not its sign.": lambda F, P, m: m[:, None] * np.sign(F - P),
+        "that is the gradient with the means: F_mn moves the mean of its column, too.": lambda F, P: F - P,
+        "the mean of a channel runs over its positions: down a column, axis 0.": lambda F, P: around_mean(F - P, 1),
+        "each channel has a mean of its own: axis 0, not one mean of all.": lambda F, P: F - P - np.mean(F - P),
+        "P loses its mean, too.": lambda F, P: around_mean(F) - P,
+        "F loses its mean, too.": lambda F, P: F - around_mean(P),
+        "the mean falls in all terms of the column, not only in its own: sum over k before you drop anything.":
+            lambda F, P: (1 - 1 / len(F)) * content(F, P),
+        "so much is right of the one term k = m; the others of its column contain the mean as well.":
+            lambda F, P: (1 - 1 / len(F)) * (F - P),
+        "the sign is turned round: the gradient points uphill, away from P.": lambda F, P: content(P, F),
+        "twice as large: the 1/2 of the loss cancels the 2 of the square.": lambda F, P: 2 * content(F, P),
+        "you divide by the size of F: the loss is a sum, not a mean.": lambda F, P: content(F, P) / F.size,
+        "you divide by the positions: the loss is a sum, not a mean.": lambda F, P: content(F, P) / len(F),
+        "the paper's F is the transpose: here positions are rows.": lambda F, P: content(F, P).T,
+        "that is a loss: one number for each number of F is asked for.": lambda F, P: np.sum(content(F, P) ** 2) / 2,
+        "the square's derivative is what stands in it, not its sign.": lambda F, P: np.sign(content(F, P)),
+        "a mean has a 1/M before its sum.": lambda F, P: F - P - np.sum(F - P, axis=0),
     },
-    hint="derive one number F_mn: which terms of the sum contain it?",
-)  # fmt: skip
-
-
-# --- total variation in absolute values
-
-
-def variation(slope=np.sign, divide=True, axes=(0, 1), sides=(1, -1)):
-    """The gradient of total variation; each setting is the place of a mistake."""
-
-    def gradient(x):
-        g = np.zeros_like(x)
-        for axis in axes:
-            pull = slope(np.diff(x, axis=axis))
-            pull = np.swapaxes(pull / (pull.size if divide else 1), 0, axis)
-            np.swapaxes(g, 0, axis)[1:] += sides[0] * pull
-            np.swapaxes(g, 0, axis)[:-1] += sides[1] * pull
-        return g
-
-    return gradient
-
-
-SMALL = random(5, 4, 3, seed=3)
-SPOT = random(5, 4, 3) + 1e13 * (np.arange(60).reshape(5, 4, 3) == 7)
-
-absolute_variation_gradient = Exercise(
-    right=variation(),
-    call=by_hand,
-    cases={
-        "it is zero on an image of one color": (np.full((5, 4, 3), 0.5),),
-        "it agrees with central differences": (random(5, 4, 3),),
-        "so it does in a wide image": (random(3, 8, 3, seed=1),),
-        "so it is where differences of the loss are too coarse": (SPOT,),
-        "and where rows repeat": (np.repeat(random(3, 4, 3, seed=2), 2, axis=0),),
-    },
-    result="the result has the shape of the image",
-    laws=(
-        Law("it sums to zero in each channel", lambda g: np.allclose(np.sum(g(SMALL), (0, 1)), 0, atol=1e-5),
-            "each difference gives as much to one pixel as it takes from its neighbor: add it there, subtract it here.",
-            (lambda x: variation(axes=(0,), sides=(1, 0))(x) / 2, lambda x: np.sign(x - x.mean() - 0.1))),
-    ),
-    mistakes={
-        "this is the gradient of squares: the derivative of |d| is not 2 d but its sign.": variation(lambda d: 2 * d),
-        "this is half the gradient of squares: the derivative of |d| is its sign.": variation(lambda d: d),
-        "divide by the number of differences, not the same down and across: means.": variation(divide=False),
-        "one direction is missing: across counts, too.": variation(axes=(0,)),
-        "one direction is missing: down counts, too.": variation(axes=(1,)),
-        "it is twice as large: the derivative of |d| is sign(d), without a 2.": variation(lambda d: 2 * np.sign(d)),
-        "the sign is turned round: x[k + 1] - x[k] grows with x[k + 1].": variation(lambda d: -np.sign(d)),
-        "add a difference to the one pixel and subtract it from its neighbor.": variation(sides=(1, 0)),
-        "subtract a difference from the one pixel and add it to its neighbor.": variation(sides=(0, -1)),
-        "the one pixel gains what its neighbor loses: the signs differ.": variation(sides=(1, 1)),
-        "the slope of |d| is not |d|: pixel k stands in two differences.": variation(np.abs),
-        "where a difference is 0 it pulls at no pixel: np.sign(0) is 0.": variation(lambda d: d / np.abs(d)),
-        "these are the differences: one number a pixel is asked for.": lambda x: np.sign(np.diff(x, axis=0)),
-    },
-    hint="pixel k stands in two differences down and in two across; each direction is a mean.",
+    hint="derive one number F_mn: its own term holds it twice, the others of its column hold it in the mean.",
 )  # fmt: skip
 
 

@@ -1,8 +1,11 @@
 """Checks of lesson 05: momentum, stable steps, stopping, and what is wrong with a program."""
 
+import math
+
 import numpy as np
 
-from stlib.checks.exercise import Exercise, Law, but
+from stlib.checks.exercise import Exercise, Law
+from stlib.checks.lesson_04 import diagnosis
 
 # --- what is wrong with a program
 
@@ -16,75 +19,50 @@ SIGNS = {
 }
 
 
-def letters(answer):
-    if not isinstance(answer, dict):
-        return answer
-    return {number: str(letter).strip(" ()").lower() for number, letter in answer.items()}
+broken_programs = diagnosis(BROKEN, SIGNS, "picture", "bf")
 
 
-broken_programs = Exercise(
-    right=BROKEN,
-    unique=False,
-    seen=letters,
-    laws=(
-        Law("it is a dict with an answer for each picture", lambda a: isinstance(a, dict) and {*a} == {*BROKEN},
-            'write it as {1: "b", 2: "f", ...}, with the numbers 1 to 5.', ("aecgd", {1: "a", 2: "c", 3: "d", 4: "e"})),
-        Law("each answer is one of the seven letters", lambda a: set(a.values()) <= set("abcdefg"),
-            "each answer is the letter of a line, from a to g.", (BROKEN | {1: "x"},)),
-        Law("no letter stands twice", lambda a: len(set(a.values())) == 5, "each time it was a different line.",
-            (BROKEN | {1: "e"},)),
-        *(Law(f"picture {number}", lambda a, number=number, letter=letter: a[number] == letter,
-              f"look at picture {number} again: {SIGNS[letter]}", (BROKEN | {number: "b"}, BROKEN | {number: "f"}))
-          for number, letter in BROKEN.items()),
-    ),
-)  # fmt: skip
+# --- how far momentum carries
 
 
-# --- Nesterov's momentum
+def lengths(mu, t):
+    return (1 - mu**t) / (1 - mu), (1 - (-mu) ** t) / (1 + mu)
 
 
-def nesterov(g, velocity, learning_rate, mu=0.9, ahead=True, again=True, state=True):
-    """The rule; each setting is the place of a mistake."""
-    velocity = mu * (np.zeros_like(g) if velocity is None else velocity) - learning_rate * g
-    change = (mu * velocity if ahead else velocity) - (learning_rate * g if again else 0)
-    return change, velocity if state else change
+def shifted(mu, t):
+    return lengths(mu, t + 1)
 
-
-def follow(rule, gradients, learning_rate, mu):
-    """All changes of a rule along these gradients, as they should be for one point after the other."""
-    state, changes = None, []
-    for g in gradients:
-        change, state = rule(g, state, learning_rate, mu)
-        if np.shape(change) != g.shape or np.shape(state) != g.shape:
-            raise ValueError("change and velocity must be shaped as g: end with: return change, velocity")
-        changes.append(np.array(change))
-    return np.stack(changes)
-
-
-GRADIENTS = np.random.default_rng(0).normal(size=(6, 2, 3))
 
 momentum = Exercise(
-    right=nesterov,
-    call=follow,
+    right=lengths,
     cases={
-        "the first change is -(1 + mu) * learning_rate * g": (GRADIENTS[:1], 0.1, 0.8),
-        "without momentum (mu = 0) it is plain descent": (GRADIENTS, 0.1, 0.0),
-        "six steps go where Keras' SGD(nesterov=True) goes": (GRADIENTS, 0.1, 0.8),
-        "so they do with another rate and another mu": (GRADIENTS, 0.5, 0.3),
+        "the first step is a plain one": (0.9, 1),
+        "three steps are the sum of three terms": (0.9, 3),
+        "four are, where the shorter one goes the other way": (0.9, 4),
+        "without momentum (mu = 0) all steps are plain": (0.0, 5),
+        "so it is with another mu, after many steps": [(0.5, 2), (0.5, 7), (0.8, 30)],
+        "and for ever": [(0.9, math.inf), (0.5, math.inf)],
     },
+    result="it returns two numbers",
     mistakes={
-        "this is plain momentum: once the velocity is new, look ahead by mu * velocity - learning_rate * g.":
-            but(nesterov, ahead=False, again=False),
-        "it goes uphill: the gradient points where the loss rises, so subtract it.":
-            lambda g, *arguments: nesterov(-g, *arguments),
-        "you look ahead, but without the gradient: subtract learning_rate * g once more.": but(nesterov, again=False),
-        "the velocity of the step before is forgotten: start from the one that you are given, if it is not None.":
-            lambda g, velocity, *arguments: nesterov(g, None, *arguments),
-        "the state must be the velocity, without the look ahead: return change, velocity.": but(nesterov, state=False),
-        "mu must multiply the velocity, not a fixed number.": lambda g, u, rate, mu: nesterov(g, u, rate, 0.8),
-        "the learning rate is fixed: use the argument.": lambda g, u, rate, mu: nesterov(g, u, 0.1, mu),
+        "these are the lengths after infinitely many steps: the series ends after t terms.":
+            lambda mu, t: (1 / (1 - mu), 1 / (1 + mu)),
+        "in the second series each term has another sign than the one before: 1 - mu + mu^2 - ...":
+            lambda mu, t: (lengths(mu, t)[0],) * 2,
+        "the last term of the second series has a sign of its own: the series of -mu, to the power t.":
+            lambda mu, t: (lengths(mu, t)[0], (1 - mu**t) / (1 + mu)),
+        "the second one is first, from equal gradients: return equal, alternating.": lambda mu, t: lengths(mu, t)[::-1],
+        "one term too many: t steps give the powers 0 to t - 1.": shifted,
+        "one term too few: t steps give the powers 0 to t - 1.": lambda mu, t: lengths(mu, t - 1),
+        "that is the last term alone: the velocity sums all of them.": lambda mu, t: (mu ** (t - 1),) * 2,
+        "no rule here has a factor 1 - mu before g: that is Adam's mean.":
+            lambda mu, t: (1 - mu**t, (1 - mu) * lengths(mu, t)[1]),
+        "all gradients count alike here: each step, the older ones lose another factor mu.":
+            lambda mu, t: (t, t % 2 if t < math.inf else 0),
+        "the power of -mu belongs in brackets: in Python -mu**t is -(mu**t).":
+            lambda mu, t: (lengths(mu, t)[0], (1 + mu**t) / (1 + mu)),
     },
-    hint="update the velocity (at rest it becomes -learning_rate * g), then look ahead with the new one.",
+    hint="write the velocity out for t = 3: which power of mu does each gradient have, and which sign?",
 )  # fmt: skip
 
 

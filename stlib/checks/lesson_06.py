@@ -1,4 +1,4 @@
-"""Checks of lesson 06: keep a channel, mix two styles, keep the sky, make a picture again."""
+"""Checks of lesson 06: keep one number of each pixel, mix two styles, keep the sky, make a picture again."""
 
 import tempfile
 from pathlib import Path
@@ -19,43 +19,62 @@ def close(x, y):
     return np.shape(x) == np.shape(y) and np.allclose(x, y, atol=1e-5)
 
 
-# --- one color channel
+# --- one number of each pixel
 
 
-def kept(painted, photo, channel, shrink=images.resize):
-    out = np.array(painted)
-    out[..., channel] = shrink(photo, painted.shape[:2])[..., channel]
-    return out
+def kept(painted, photo, w, along=None, shrink=images.resize):
+    """The nearest picture with the photo's sums; `along`: where the change points, as long as to give w * change 1."""
+    missing = (shrink(photo, painted.shape[:2]) - painted) @ w
+    return painted + missing[..., None] * (w / (w @ w) if along is None else along(w))
 
 
 def cut_out(photo, shape):
     return photo[: shape[0], : shape[1]]
 
 
+def scaled(painted, photo, w):
+    return painted * ((photo @ w) / (painted @ w))[..., None]
+
+
 PAINTED, PHOTO = random(6, 8, 3, seed=1), random(6, 8, 3, seed=2)
 RAMP = np.float32(np.linspace(0, 1, 32)[None, :, None] * np.ones((24, 1, 3)))
+GREEN, LUMINANCE, RED_BLUE, LARGE = np.float32([[0, 1, 0], [0.299, 0.587, 0.114], [2, 0, -1], [3, 2, 1]])
 
 kept_channel = Exercise(
     right=kept,
-    cases={f"channel {channel} is the photo's, the two others are the painting's": (PAINTED, PHOTO, channel)
-           for channel in range(3)},
+    cases={
+        "green is the photo's, red and blue the painting's": (PAINTED, PHOTO, GREEN),
+        "the luminance is the photo's, in the nearest such picture": (PAINTED, PHOTO, LUMINANCE),
+        "so is twice red minus blue, where a weight is negative": (PAINTED, PHOTO, RED_BLUE),
+        "so it is with large weights": (PAINTED, PHOTO, LARGE),
+    },
     result="the result has the shape of the painted picture",
     laws=(
         Law("a larger photo is shrunk as a whole",
-            lambda keep: np.abs(np.asarray(keep(PAINTED, RAMP, 1))[..., 1] - np.linspace(0, 1, 8)).max() < 0.1,
+            lambda keep: np.abs(np.asarray(keep(PAINTED, RAMP, GREEN))[..., 1] - np.linspace(0, 1, 8)).max() < 0.1,
             "you cut a piece out of the photo: shrink it whole, images.resize(photo, painted.shape[:2]).",
-            (lambda *arguments: kept(*arguments, cut_out),)),
+            (lambda *arguments: kept(*arguments, shrink=cut_out),)),
     ),
     mistakes={
-        "0 is red and 2 is blue: an image here is RGB, not BGR.": lambda p, x, c: kept(p, x, 2 - c),
-        "it is always the same channel: use the argument.": lambda p, x, c: kept(p, x, 0),
-        "nothing is kept: out[..., channel] = photo[..., channel].": lambda p, x, c: p,
-        "that is the photo: start from a copy of the painted picture.": lambda p, x, c: x,
-        "painting and photo are swapped: start from a copy of the painted picture.": lambda p, x, c: kept(x, p, c),
-        "the others are black: start from a copy of the painted picture.": lambda p, x, c: kept(0 * p, x, c),
-        "return the whole picture, with all three channels.": lambda p, x, c: x[..., c],
+        "the same for red, green and blue is a longer change than needed: which direction does w see best?":
+            but(kept, along=lambda w: np.ones(3) / np.sum(w)),
+        "the direction is right, the length is not: w * change must be what is missing.": but(kept, along=lambda w: w),
+        "nearly: w * change must be what is missing, and w * w is not the length of w.":
+            but(kept, along=lambda w: w / np.sqrt(w @ w)),
+        "w * w is the sum of the squares, not the sum of the weights.": but(kept, along=lambda w: w / np.sum(w)),
+        "one number alone can change, but sharing the change along w is shorter.":
+            but(kept, along=lambda w: (np.arange(3) == np.argmax(np.abs(w))) / w[np.argmax(np.abs(w))]),
+        "a third for each gives the sum, too, but is not the shortest change.":
+            but(kept, along=lambda w: np.divide(1, 3 * w, out=np.zeros(3, np.float32), where=w != 0)),
+        "0 is red and 2 is blue: an image here is RGB, not BGR.": lambda p, x, w: kept(p, x, w[::-1]),
+        "nothing is kept: add what is missing.": lambda p, x, w: p,
+        "that is the photo: of all pictures with its sums, the nearest to the painted one.": lambda p, x, w: x,
+        "painting and photo are swapped: the result is near the painted picture.": lambda p, x, w: kept(x, p, w),
+        "the change goes the wrong way: missing is photo minus painted.": lambda p, x, w: 2 * p - kept(p, x, w),
+        "to multiply is not the shortest change: add.": scaled,
+        "return the whole picture, with all three channels.": lambda p, x, w: kept(p, x, w) @ w,
     },
-    hint="start from a copy of the painted picture and change one channel of it, nothing else.",
+    hint="split a change into a part along w and one across it: which of the two does w see?",
 )  # fmt: skip
 
 
