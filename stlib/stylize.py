@@ -18,7 +18,7 @@ import tensorflow as tf
 from stlib import images, optimize
 from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
 from stlib.network import check_layers, feature_extractor, floats_per_pixel, load_network, minimum_side
-from stlib.settings import CONTENT_LAYERS, RECIPES, STYLE_LAYERS, TERMS, Settings  # noqa: F401
+from stlib.settings import TERMS, Settings
 
 REACH = 4  # pixels by which the picture moves at most
 OUTSIDE = 10.0  # weight of the mean squared distance of the values from [0, 1]
