@@ -1,6 +1,6 @@
 """Adam on the bands of a picture larger than memory: the numbers of optimize.adam_on_bands, some rows at a time.
 
-That function holds the bands, their gradient, two moments of each, and all of them twice: 15 times the picture. Here they
+That one holds the bands, their gradient, two moments of each, and all of them twice: 15 times the picture. Here they
 change in place, and what the network does not need while it runs waits in files.
 """
 

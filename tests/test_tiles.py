@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stlib import optimize, tiles
+from stlib import optimize, rows, tiles
 from stlib.losses import relative_error, total_variation_loss
 from stlib.network import build_vgg, feature_extractor, load_network
 from stlib.stylize import CONTENT_LAYERS, OUTSIDE, RECIPES, STYLE_LAYERS, _compile, _moves
-from stlib.tiles import Tiles, cut_map, cut_network, margin
+from stlib.parts import cut_map, cut_network, margin
+from stlib.tiles import Tiles
 
 STYLE = tuple(RECIPES["slim"]["style_layers"].items())
 WEIGHTS = {"content": 0.03, "style": 1.0, "total_variation": 0.7}
