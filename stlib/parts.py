@@ -71,6 +71,11 @@ def margin(chain):
     return -(-seen // stride[last]) * stride[last]
 
 
+def floats(chain):
+    """How many activations the layers hold for each position of the input."""
+    return sum(layer.output.shape[-1] / strides(chain)[layer.name] ** 2 for layer in chain)
+
+
 class Part:
     """Layers that follow each other, compiled once for tiles of all sizes: what a tile adds, and its gradient."""
 
@@ -78,7 +83,7 @@ class Part:
         layers, self.strides = {layer.name: layer.output for layer in chain}, strides(chain)
         self.N, self.first = {k: F.shape[-1] for k, F in layers.items()}, first
         self.margin, self.coarsest = margin(chain), self.strides[chain[-1].name]
-        self.floats = sum(N / self.strides[k] ** 2 for k, N in self.N.items())  # for each position of the input
+        self.floats = floats(chain)
         self.content_layers, self.style_layers, self.output = (
             [k for k in layers if k in names]
             for names in (content_layers, style_layers, [] if last else list(layers)[-1:])

@@ -14,12 +14,37 @@ import numpy as np
 import tensorflow as tf
 
 from stlib.losses import relative_error, split_moments
-from stlib.parts import compile_parts
+from stlib.parts import compile_parts, cut_network, floats, margin, strides
 from stlib.stylize import OUTSIDE, REACH
 
 STATISTICS = {"gram": lambda moments, mean: moments, "split": split_moments}
 IN_MEMORY = 2**25  # bytes: more content targets than these wait in a file
+LARGEST = 1024  # pixels: larger tiles gain no time
+# Measured at 1,024 and 4,096 px: bytes for each pixel of the picture, and for each activation of a tile.
+PIXEL, ACTIVATION = 48, 10
 ROWS = 128  # of the picture at a time, where each pixel is for itself
+
+
+def choose_side(network, layers, shape, memory):
+    """The side of a tile, in pixels, for a picture (h, w) in `memory` bytes beside what the process holds already.
+
+    Returns it, at most LARGEST, and the bytes that a step is expected to take. Raises ValueError if these are too few.
+    """
+    first, *deeper = cut_network(network, layers)
+    pixels, stride, seam = math.prod(shape), strides(first)[first[-1].name], 2 * margin(first)
+    whole = pixels * (
+        PIXEL + 8 * bool(deeper) * first[-1].output.shape[-1] / stride**2
+    )  # and the map with its gradient
+    activations = ACTIVATION * floats(first)
+    room = max(0, memory - whole) / activations
+    side = min(LARGEST, int(room**0.5 - seam) // stride * stride)
+    if side < seam:
+        least = whole + activations * (2 * seam + stride) ** 2
+        raise ValueError(
+            f"A picture of {shape[1]} x {shape[0]} pixels needs at least {least / 1e9:.1f} GB of memory and may use "
+            f"{memory / 1e9:.1f} GB: take a smaller size, or close other programs."
+        )
+    return side, whole + activations * (side + seam) ** 2
 
 
 class Targets:
