@@ -34,8 +34,12 @@ def split_statistics(F):
     Not in the paper. Both parts have the units of G / M, so that one relative error serves both.
     """
     F = tf.convert_to_tensor(F)
-    mean = tf.reduce_mean(F, tf.range(tf.rank(F) - 1))  # (N,)
-    covariance = gram_per_position(F) - tf.tensordot(mean, mean, 0)  # (N, N)
+    return split_moments(gram_per_position(F), tf.reduce_mean(F, tf.range(tf.rank(F) - 1)))
+
+
+def split_moments(moments, mean):
+    """`split_statistics` from what it needs to know of F: G / M, (N, N), and the mean over all positions, (N,)."""
+    covariance = moments - tf.tensordot(mean, mean, 0)  # (N, N)
     # A layer that is zero everywhere has no direction: the square root's gradient would be infinite there.
     norm = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(mean)), 1e-12))
     return tf.concat([covariance, norm * mean[None]], 0)

@@ -110,18 +110,18 @@ def check_layers(network, layers):
 
 def minimum_side(network, layers):
     """Shortest side in pixels at which the deepest of `layers` still has one position."""
-    return 2 ** sum("pool" in layer.name for layer in _until_deepest(network, layers))
+    return 2 ** sum("pool" in layer.name for layer in until_deepest(network, layers))
 
 
 def floats_per_pixel(network, layers):
     """How many activations the network holds for each pixel of the image, up to the deepest of `layers`."""
     total, positions = 0.0, 1.0  # positions for each pixel: a quarter after each pooling
-    for layer in _until_deepest(network, layers):
+    for layer in until_deepest(network, layers):
         positions /= 4 if "pool" in layer.name else 1
         total += layer.output.shape[-1] * positions
     return total
 
 
-def _until_deepest(network, layers):
+def until_deepest(network, layers):
     names = [layer.name for layer in network.layers]
     return network.layers[1 : max(names.index(layer) for layer in layers) + 1]

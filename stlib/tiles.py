@@ -1,0 +1,231 @@
+"""The losses and their gradient for a picture larger than memory: tile by tile, and exactly.
+
+A Gram matrix is a sum over positions, so it is the sum of the tiles' Gram matrices. And the gradient at a position
+needs only the slope of the loss along that sum, which is small, and the features nearby. So each step goes over the
+tiles twice: forward, to add up the sums; then forward and backward, to add up the gradient.
+F: features, (h, w, N); G: Gram matrix, (N, N); P, A: targets; T: guides of R regions, (R, h, w, 1) (lesson A4).
+"""
+
+import math
+import os
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from stlib.losses import relative_error, split_moments
+from stlib.parts import compile_parts, cut_network, floats, margin, strides
+from stlib.stylize import OUTSIDE, REACH
+
+STATISTICS = {"gram": lambda moments, mean: moments, "split": split_moments}
+IN_MEMORY = 2**25  # bytes: more content targets than these wait in a file
+LARGEST = 1024  # pixels: larger tiles gain no time
+# Measured at 1,024 and 4,096 px: bytes for each pixel of the picture, and for each activation of a tile.
+PIXEL, ACTIVATION = 48, 10
+ROWS = 128  # of the picture at a time, where each pixel is for itself
+
+
+def choose_side(network, layers, shape, memory):
+    """The side of a tile, in pixels, for a picture (h, w) in `memory` bytes beside what the process holds already.
+
+    Returns it, at most LARGEST, and the bytes that a step is expected to take. Raises ValueError if these are too few.
+    """
+    first, *deeper = cut_network(network, layers)
+    pixels, stride, seam = math.prod(shape), strides(first)[first[-1].name], 2 * margin(first)
+    whole = pixels * (
+        PIXEL + 8 * bool(deeper) * first[-1].output.shape[-1] / stride**2
+    )  # and the map with its gradient
+    activations = ACTIVATION * floats(first)
+    room = max(0, memory - whole) / activations
+    side = min(LARGEST, int(room**0.5 - seam) // stride * stride)
+    if side < seam:
+        least = whole + activations * (2 * seam + stride) ** 2
+        raise ValueError(
+            f"A picture of {shape[1]} x {shape[0]} pixels needs at least {least / 1e9:.1f} GB of memory and may use "
+            f"{memory / 1e9:.1f} GB: take a smaller size, or close other programs."
+        )
+    return side, whole + activations * (side + seam) ** 2
+
+
+class Targets:
+    """Content targets P, features by (layer, number of the tile), and their energy, {layer: sum P^2}.
+
+    Large ones wait in a file, which vanishes with this object, whatever happens.
+    """
+
+    def __init__(self, folder):
+        self.file, self.places, self.energy = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder), {}, {}
+
+    def __setitem__(self, key, features):
+        self.energy[key[0]] = self.energy.get(key[0], 0.0) + float(np.square(features).sum())
+        self.file.seek(0, os.SEEK_END)
+        self.places[key] = self.file.tell(), features.shape
+        self.file.write(features.tobytes())
+
+    def __getitem__(self, key):
+        place, shape = self.places[key]
+        self.file.seek(place)
+        return np.frombuffer(self.file.read(4 * math.prod(shape)), np.float32).reshape(shape)
+
+
+class Tiles:
+    """The targets, and the losses with their gradient, of `stylize`: the same numbers from tiles.
+
+    style_layers: pairs of a name and a weight. guided: whether value_and_gradient gets guides.
+    side: of a tile in pixels. Tiles of the second part have a side of their own: as many activations.
+    folder: of the temporary files; None is the system's.
+    """
+
+    def __init__(self, network, content_layers, style_layers, statistics, side, guided=False, folder=None):
+        self.content_layers, self.style_weights = tuple(content_layers), dict(style_layers)
+        self.statistics, self.folder = STATISTICS[statistics], folder
+        self.parts = compile_parts(network, self.content_layers, tuple(self.style_weights), guided)
+        sides = [side * (self.parts[0].floats / part.floats) ** 0.5 for part in self.parts]
+        self.sides = [max(1, round(each / part.coarsest)) * part.coarsest for each, part in zip(sides, self.parts)]
+
+    def content_targets(self, photo, move):
+        """P of a photo (1, h, w, 3) after a move: Targets."""
+        P = Targets(self.folder)
+
+        def keep(part, number, tile, x):
+            F = part.features(x, tile.own_in_read())
+            for k in part.content_layers:
+                P[k, number] = F[k].numpy()
+            return F
+
+        self._forward(Shown(photo, move), keep)
+        return P
+
+    def style_targets(self, painting):
+        """A of a painting (1, h, w, 3): {layer: statistics}. It may be larger than memory, too."""
+        sums = {}
+        self._forward(np.asarray(painting)[0], lambda part, _, tile, x: add(sums, part.moments(x, tile.own_in_read())))
+        statistics = {k: self._statistics(sums["G"][k], sums["sum"][k], sums["M"][k]) for k in self.style_weights}
+        return {k: tf.cast(statistics[k][0], tf.float32) for k in statistics}
+
+    def value_and_gradient(self, image, move, P, A, weights, guides=None):
+        """The losses, {name: float}, and the gradient of their total with respect to the image, (1, h, w, 3).
+
+        P, A: from content_targets and style_targets; weights: {name: factor of the loss}.
+        guides: {"T": {layer: (R, h, w, 1)}, "c": {layer: (1, h, w, 1)}}, weights of the positions of each layer after
+            the move, as in lesson A4. Each A has R statistics then, and the style loss is a mean over the regions.
+        """
+        sums, guides = {}, guides or {"T": {}, "c": {}}
+
+        def arguments(part, number, tile, x):
+            def own(F, layers):
+                return {k: F[k][(slice(None), *tile.own_at(part.strides[k]))] for k in layers if F}
+
+            T, c = own(guides["T"], part.style_layers), own(guides["c"], part.content_layers)
+            return x, tile.own_in_read(), T, {k: P[k, number] for k in part.content_layers}, c
+
+        # Forward: the sums, and the maps that the parts start from.
+        maps = self._forward(Shown(image, move), lambda part, *at: add(sums, part.sums(*arguments(part, *at))))
+        # The losses are functions of the sums: their values, and their slopes.
+        style, slopes = self._style(sums, A, weights["style"])
+        scale = {k: 1 / (max(P.energy[k], 1e-12) * len(self.content_layers)) for k in self.content_layers}
+        content = sum(scale[k] * float(sums["content"][k]) for k in scale)
+        slopes["content"] = {k: np.float32(weights["content"] * scale[k]) for k in scale}
+        # Backward, from the last part to the picture: the tiles' gradients, margins included, add up.
+        padded, above = np.zeros(np.add(image.shape[1:], (2 * REACH, 2 * REACH, 0)), np.float32), None
+        for part, side in zip(self.parts[::-1], self.sides[::-1]):
+            start = maps.pop()
+            gradient = moved(padded, move) if part.first else np.zeros_like(start)
+            for number, tile, x in part.tiles(start, side):
+                here = {name: {k: slope for k, slope in slopes[name].items() if k in part.N} for name in slopes}
+                here["output"] = {k: above[tile.own_at(part.coarsest)][None] for k in part.output}
+                gradient[tile.read] += part.gradient(*arguments(part, number, tile, x), here)[0].numpy()
+            above = gradient
+        gradient = fold(padded)
+        variation = pointwise(np.asarray(image)[0], weights["total_variation"], gradient)
+        losses = {"content": content, "style": style, "total_variation": variation}
+        losses["total"] = sum(weights[name] * loss for name, loss in losses.items())
+        return losses, gradient[None]
+
+    def _forward(self, image, visit):
+        """Visit the tiles of all parts; return the maps (h, w, N) that the parts start from.
+
+        visit(part, number, tile, x): the output of the tile's own positions, {name: (1, h, w, N)}, among others.
+        """
+        maps = [image]
+        for part, side in zip(self.parts, self.sides):
+            start, size = maps[-1], [length // part.coarsest for length in maps[-1].shape[:2]]
+            maps += [np.empty((*size, part.N[k]), np.float32) for k in part.output]
+            for number, tile, x in part.tiles(start, side):
+                output = visit(part, number, tile, x)
+                for k in part.output:
+                    maps[-1][tile.own_at(part.coarsest)] = output[k][0]
+        return maps
+
+    def _statistics(self, G, total, M):
+        """The statistics of each region, from sums over its positions."""
+        return [self.statistics(G[r] / M[r], total[r] / M[r]) for r in range(len(M))]
+
+    def _style(self, sums, A, weight):
+        """The style loss, and `weight` times its slopes along the Gram matrices and the sums of F."""
+        sums, M = {name: {k: tf.constant(sums[name][k]) for k in A} for name in ("G", "sum")}, sums["M"]
+        with tf.GradientTape() as tape:
+            tape.watch(sums)
+            loss = 0.0
+            for k, share in self.style_weights.items():
+                targets = tf.reshape(tf.cast(A[k], tf.float64), (len(M[k]), -1, A[k].shape[-1]))
+                errors = map(relative_error, self._statistics(sums["G"][k], sums["sum"][k], M[k]), targets)
+                loss += share / sum(self.style_weights.values()) * tf.reduce_mean(list(errors))
+        slopes = tape.gradient(loss, sums, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return float(loss), tf.nest.map_structure(lambda slope: np.float32(weight * slope), slopes)
+
+
+class Shown:
+    """What `stylize` shows the network, read by tiles: the picture cut to [0, 1] and, its border mirrored, moved."""
+
+    def __init__(self, image, move):
+        self.image, self.shape = np.asarray(image)[0], image.shape[1:]
+        indices = (np.pad(np.arange(length), REACH, "reflect") for length in self.shape[:2])
+        self.rows, self.columns = (each[start : start + len(each) - 2 * REACH] for each, start in zip(indices, move))
+
+    def __getitem__(self, read):
+        return np.clip(self.image[np.ix_(self.rows[read[0]], self.columns[read[1]])], 0, 1)
+
+
+def add(sums, added):
+    """Add what a tile adds to the sums, in float64; return its output."""
+    for name in ("M", "G", "sum", "content"):
+        for k, value in added[name].items():
+            kind = sums.setdefault(name, {})
+            kind[k] = kind.get(k, 0.0) + np.float64(value)
+    return added["output"]
+
+
+def moved(padded, move):
+    """The view of a padded picture that `move` cuts out."""
+    y, x = np.asarray(move)
+    return padded[y : len(padded) - 2 * REACH + y, x : padded.shape[1] - 2 * REACH + x]
+
+
+def fold(padded):
+    """The gradient of the picture from that of the padded one: what a mirrored pixel got belongs to its original."""
+    for rows in (padded, padded.swapaxes(0, 1)):
+        rows[REACH + 1 : 2 * REACH + 1] += rows[REACH - 1 :: -1]
+        rows[-2 * REACH - 1 : -REACH - 1] += rows[: -REACH - 1 : -1]
+    return padded[REACH:-REACH, REACH:-REACH]
+
+
+def pointwise(image, weight, gradient):
+    """Total variation of the picture; add its gradient, and that of what pulls values back into [0, 1], to `gradient`.
+
+    As in `stylize`, some rows at a time: the variation is that of the values cut to [0, 1], its gradient as if uncut.
+    """
+    height, width, _ = image.shape
+    loss, pairs = 0.0, [(height - 1) * width * 3, height * (width - 1) * 3]
+    for top in range(0, height, ROWS):
+        inside = np.clip(image[top : top + ROWS + 1], 0, 1)  # and the first of the next rows
+        gradient[top : top + ROWS] += 2 * OUTSIDE / image.size * (image[top : top + ROWS] - inside[:ROWS])
+        down, across = np.diff(inside, axis=0), np.diff(inside[:ROWS], axis=1)
+        loss += np.square(down).sum() / pairs[0] + np.square(across).sum() / pairs[1]
+        down *= 2 * weight / pairs[0]
+        across *= 2 * weight / pairs[1]
+        gradient[top : top + len(down)] -= down
+        gradient[top + 1 : top + 1 + len(down)] += down
+        gradient[top : top + ROWS, :-1] -= across
+        gradient[top : top + ROWS, 1:] += across
+    return float(loss)
