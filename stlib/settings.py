@@ -20,6 +20,8 @@ RECIPES["vgg19"] = RECIPES["vgg16"]  # the same kind of network; expected, not t
 COARSEST = 256  # pixels, about: longest side of the first scale; each scale is 1.41 times the last
 STEPS, FEWER, FEWEST = 60, 0.64, 20  # at the first scale, then 0.64 times as many, at least 20
 EFFORTS = {"draft": 0.5, "normal": 1.0, "fine": 2.0}  # times that many steps
+REACH = 4  # pixels by which the picture moves at most
+OUTSIDE = 10.0  # weight of the mean squared distance of the values from [0, 1]
 LARGEST = 1e6  # of a weight: its product with a loss is finite in float32
 CHOICES = {
     "method": ("pyramid", "adam", "lbfgs"),
@@ -46,6 +48,8 @@ class Settings:
     method: "pyramid", Adam on the bands of a picture that moves; "adam" on the pixels; or "lbfgs" on the pixels, whose
         steps are evaluations of the loss.
     content_weight, learning_rate, style_layers: None stands for what suits the network (`of`).
+    memory: bytes that the work may take beside what it starts with; None is all that is free. A picture that does not
+        fit is computed in tiles, by the method "pyramid" only: the same picture up to rounding.
     """
 
     size: int = _setting(320, "longest side of the result in pixels")
@@ -60,6 +64,7 @@ class Settings:
     method: str = "pyramid"
     learning_rate: float | None = None
     seed: int = _setting(0, "of the moves, and of the noise")
+    memory: float | None = _setting(None, "bytes that it may take, such as 2GB: larger pictures are painted in tiles")
 
     def __post_init__(self):
         layers = self.style_layers
@@ -82,6 +87,8 @@ class Settings:
             if vars(self)[name] not in choices:
                 value = vars(self)[name]
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, choices))}.")
+        if self.memory is not None and not (isinstance(self.memory, (int, float)) and self.memory > 0):
+            raise ValueError(f"memory is {self.memory!r}, expected a number of bytes above 0, such as 2e9.")
         images.fit((1, 1), self.size)  # says what is wrong with a size
         self.counts()
 

@@ -10,18 +10,18 @@ import itertools
 import os
 import warnings
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import psutil
 import tensorflow as tf
 
 from stlib import images, optimize
+from stlib.large import rows as by_rows
+from stlib.large import tiles
 from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
 from stlib.network import check_layers, feature_extractor, floats_per_pixel, load_network, minimum_side
-from stlib.settings import TERMS, Settings
-
-REACH = 4  # pixels by which the picture moves at most
-OUTSIDE = 10.0  # weight of the mean squared distance of the values from [0, 1]
+from stlib.settings import OUTSIDE, REACH, TERMS, Settings
 
 STATISTICS = {"gram": gram_per_position, "split": split_statistics}
 METHODS = {"pyramid": optimize.adam_on_bands, "adam": optimize.adam, "lbfgs": optimize.lbfgs}
@@ -73,14 +73,9 @@ def stylize(content, style, network=None, *, init="content", callback=None, **se
     content, style = images.as_image(content, "content"), images.as_image(style, "style")
     network = _default_network(os.environ.get("STLIB_NETWORK")) if network is None else network
     settings = Settings(init=init if isinstance(init, str) else "image", **settings)
-    settings, counts, shapes, style_shapes = plan(content, style, network, settings)
-    content_targets, style_targets, value_and_gradient = _compile(
-        network, settings.content_layers, tuple(settings.style_layers.items()), settings.statistics
-    )
+    settings, counts, shapes, style_shapes, sides = plan(content, style, network, settings)
+    how = network, settings.content_layers, tuple(settings.style_layers.items()), settings.statistics
     weights = {name: float(getattr(settings, f"{name}_weight")) for name in TERMS}
-    minimize = METHODS[settings.method]
-    if settings.method != "lbfgs":
-        minimize = functools.partial(minimize, learning_rate=settings.learning_rate)
     image, rows, interrupted = _start(init, content, style, shapes[0], settings.seed), [], False
     diverged = False
 
@@ -98,6 +93,8 @@ def stylize(content, style, network=None, *, init="content", callback=None, **se
     try:
         for scale, count in enumerate(counts, start=1):
             photo, painting = images.resize(content, shapes[scale - 1]), images.resize(style, style_shapes[scale - 1])
+            content_targets, style_targets, value_and_gradient = _losses(*how, sides[scale - 1])
+            minimize = _minimizer(settings, sides[scale - 1])
             moves = [(move, content_targets(photo[None], move)) for move in _moves(settings.method, settings.seed)]
             losses_at = _in_turns(value_and_gradient, moves, style_targets(painting[None]), weights)
             batch = minimize(losses_at, tf.constant(images.resize(image, photo.shape[:2])[None]), count, on_step)
@@ -120,6 +117,21 @@ def stylize(content, style, network=None, *, init="content", callback=None, **se
 @functools.lru_cache(maxsize=1)
 def _default_network(name):
     return load_network(name)
+
+
+def _losses(network, content_layers, style_layers, statistics, side):
+    """Three functions of images of any size: the two targets, and the losses with their gradient; tiled if need be."""
+    if side is None:
+        return _compile(network, content_layers, style_layers, statistics)
+    large = tiles.Tiles(network, content_layers, style_layers, statistics, side)
+    return large.content_targets, large.style_targets, large.value_and_gradient
+
+
+def _minimizer(settings, side):
+    minimize = METHODS[settings.method] if side is None else by_rows.adam_on_bands
+    if settings.method == "lbfgs":
+        return minimize
+    return functools.partial(minimize, learning_rate=settings.learning_rate)
 
 
 def _in_turns(value_and_gradient, moves, A, weights):
@@ -193,58 +205,72 @@ def _compile(network, content_layers, style_layers, statistics):
     return content_targets, style_targets, value_and_gradient
 
 
-def plan(content, style, network, settings):
-    """Check that the Settings suit the pictures and the network, before any computing.
+class Plan(NamedTuple):
+    """What `stylize` will do: for each scale, coarse to fine, its steps, the heights and widths of content and style,
+    and the side of the tiles in which they are computed, None for the whole picture at once."""
 
-    Returns the settings with what suits the network filled in, the steps at each scale, and the heights and widths of
-    content and style at each scale. Raises ValueError in one sentence.
+    settings: Settings
+    counts: list
+    shapes: list
+    style_shapes: list
+    sides: list
+
+
+def plan(content, style, network, settings):
+    """Check that the Settings suit pictures, network and memory, before any computing; fill in what suits the network.
+
+    Returns a Plan. Raises ValueError in one sentence.
     """
     settings = settings.of(network.name)
     layers = *settings.content_layers, *settings.style_layers
     check_layers(network, settings.content_layers)
     check_layers(network, settings.style_layers)
     counts, minimum = settings.counts(), max(minimum_side(network, layers), 2 * REACH)
-    size, shapes, method = settings.size, (style.shape, content.shape), settings.method
+    size, shapes = settings.size, (style.shape, content.shape)
     smallest = max(-(-minimum * max(shape[:2]) // min(shape[:2])) for shape in shapes)
+    free = psutil.virtual_memory().available
+    memory = min(settings.memory or free, free)
 
-    def check_memory(size):
-        _check_memory(network, layers, *(images.fit(shape, size) for shape in shapes), method, smallest)
+    def side_at(size):
+        return _side(network, layers, [images.fit(shape, size) for shape in shapes], settings.method, memory)
 
     for name, shape in zip(("style", "content"), shapes):
-        _check_sides(name, shape, size, minimum, smallest, check_memory)
-    check_memory(size)
-    return settings, counts, *(_scales(shape, size, len(counts), minimum) for shape in reversed(shapes))
-
-
-def _check_memory(network, layers, shape, style_shape, method, smallest):
-    # Measured at 512 and 1024 px: 1,120 bytes a pixel with slim (104 activations), 2,780 with VGG16 (296); 1,100 more
-    # with L-BFGS-B. Some room on top.
-    per_pixel = 300 + 9 * floats_per_pixel(network, layers) + (1200 if method == "lbfgs" else 0)
-    needed = per_pixel * max(shape[0] * shape[1], style_shape[0] * style_shape[1])
-    free = psutil.virtual_memory().available
-    if needed > free:
-        largest = int(max(shape) * (0.9 * free / needed) ** 0.5)  # 0.9: sides are rounded
+        height, width = (round(side * size / max(shape[:2])) for side in shape[:2])
+        if min(height, width) < minimum:
+            works = side_at(smallest) is None
+            remedy = f"take a size of at least {smallest}, or shallower layers"
+            raise ValueError(
+                f"The {name} image is {width} x {height} pixels at size {size}, and the deepest layer needs {minimum} "
+                f"on the short side: {remedy if works else 'it is too narrow for these layers, so crop its long side'}."
+            )
+    if side_at(size) == 0:
+        largest, (_, shape) = size, (images.fit(shape, size) for shape in shapes)
+        least = tiles.bytes_needed(network, layers, shape, tiles.smallest_side(network, layers))
+        needed = least if settings.method == "pyramid" else _bytes_needed(network, layers, shape, settings.method)
+        while largest >= smallest and side_at(largest) == 0:
+            largest = int(0.95 * largest)
         smaller = f"take a size of at most {largest}, or " if largest >= smallest else ""  # of others, none would do
         raise ValueError(
-            f"Size {max(shape)} needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
+            f"Size {size} needs about {needed / 1e9:.1f} GB of memory and {memory / 1e9:.1f} GB are free: "
             f"{smaller}close other programs."
         )
+    shapes, style_shapes = (_scales(shape, size, len(counts), minimum) for shape in reversed(shapes))
+    sides = [_side(network, layers, pair, settings.method, memory) for pair in zip(shapes, style_shapes)]
+    return Plan(settings, counts, shapes, style_shapes, sides)
 
 
-def _check_sides(name, shape, size, minimum, smallest, check_memory):
-    """Raise ValueError if a side is too short for the layers; what it advises works on this machine."""
-    height, width = (round(side * size / max(shape[:2])) for side in shape[:2])
-    if min(height, width) >= minimum:
-        return
-    try:
-        check_memory(smallest)
-        remedy = f"take a size of at least {smallest}, or shallower layers"
-    except ValueError:
-        remedy = "it is too narrow for these layers, so crop its long side"
-    raise ValueError(
-        f"The {name} image is {width} x {height} pixels at size {size}, and the deepest layer needs {minimum} "
-        f"on the short side: {remedy}."
-    )
+def _bytes_needed(network, layers, shape, method):
+    # Measured at 512 and 1024 px: 1,120 bytes a pixel with slim (104 activations), 2,780 with VGG16 (296); 1,100 more
+    # with L-BFGS-B. Some room on top.
+    return shape[0] * shape[1] * (300 + 9 * floats_per_pixel(network, layers) + (1200 if method == "lbfgs" else 0))
+
+
+def _side(network, layers, shapes, method, memory):
+    """The side of tiles for the larger of `shapes`: None if it fits in `memory` whole, 0 if not even in tiles."""
+    shape = max(shapes, key=np.prod)
+    if _bytes_needed(network, layers, shape, method) <= memory:
+        return None
+    return tiles.choose_side(network, layers, shape, memory) if method == "pyramid" else 0
 
 
 def _scales(shape, size, count, minimum):

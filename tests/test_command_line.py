@@ -33,6 +33,7 @@ def test_options_are_settings():
     options = vars(photos.parser().parse_args([CAT, WAVE, "-o", "out"]))
     assert {name: options[name] for name in photos.OPTIONS} == {
         "size": 512, "steps": "normal", "content_weight": None, "style_weight": 1.0, "init": "content", "seed": 0,
+        "memory": None,
     }  # fmt: skip
     assert dataclasses.asdict(Settings(size=512)).items() >= {name: options[name] for name in photos.OPTIONS}.items()
 
@@ -49,6 +50,18 @@ def test_one_picture_with_its_settings(tmp_path, capsys):
     settings = {name: made[name] for name in photos.OPTIONS}
     again = stylize(images.load(CAT), images.load(WAVE), **settings).image
     np.testing.assert_array_equal(images.to_uint8(again), images.to_uint8(images.load(out)))
+
+
+@pytest.mark.parametrize("text, number", [("2GB", 2e9), ("800 mb", 8e8), ("1.5G", 1.5e9), ("3e8", 3e8), ("70k", 7e4)])
+def test_memory_in_bytes(text, number):
+    assert photos.parser().parse_args([CAT, WAVE, "-o", "out", "--memory", text]).memory == number
+
+
+def test_a_picture_in_tiles_says_so(tmp_path, capsys):
+    out = tmp_path / "a.png"
+    assert cli.main([CAT, WAVE, "-o", str(out), *QUICK, "--size", "320", "--memory", "60MB"]) == 0
+    assert re.search(r"about \d+ s with slim, the largest sizes in tiles of \d+ pixels", capsys.readouterr().err)
+    assert images.load(out).shape[1] == 320 and images.load_metadata(out)["memory"] == 6e7
 
 
 def test_several_pictures_into_a_folder(tmp_path):
@@ -113,6 +126,8 @@ BAD = {  # so that nothing can be painted: exit status 2
     "negative weight": ([CAT, WAVE, "--style-weight", "-1"], r"style_weight is -1\.0, expected a number from 0 to"),
     "NaN weight": ([CAT, WAVE, "--content-weight", "nan"], "content_weight is nan, expected a number from 0 to"),
     "infinite in float32": ([CAT, WAVE, "--style-weight", "1e39"], r"style_weight is 1e\+39, expected a number from 0"),
+    "no memory": ([CAT, WAVE, "--memory", "0"], "memory is 0.0, expected a number of bytes above 0"),
+    "too little memory": ([CAT, WAVE, "--memory", "9MB"], r"needs about 0\.\d GB of memory and 0\.0 GB are free: "),
     "steps": ([CAT, WAVE, "--steps", "10,0"], r"steps is \(10, 0\), expected one of 'draft', 'normal', 'fine', or"),
     "init": ([CAT, WAVE, "--init", "photo"], "init is 'photo', expected one of 'content', 'style', 'noise'"),
     "network": (

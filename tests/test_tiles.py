@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stlib import optimize, rows, tiles
+from stlib import optimize
+from stlib.large import rows, tiles
+from stlib.large.parts import cut_map, cut_network, margin
+from stlib.large.tiles import Tiles, bytes_needed, choose_side
 from stlib.losses import total_variation_loss
 from stlib.network import build_vgg, feature_extractor, load_network
-from stlib.parts import cut_map, cut_network, margin
-from stlib.stylize import CONTENT_LAYERS, OUTSIDE, RECIPES, STYLE_LAYERS, _compile, _in_turns, _moves
-from stlib.tiles import Tiles, choose_side
+from stlib.settings import CONTENT_LAYERS, OUTSIDE, RECIPES, STYLE_LAYERS
+from stlib.stylize import _compile, _in_turns, _moves, stylize
 
 STYLE = tuple(RECIPES["slim"]["style_layers"].items())
 WEIGHTS = {"content": 0.03, "style": 1.0, "total_variation": 0.7}
@@ -212,13 +214,23 @@ def test_content_targets_in_a_file(network, monkeypatch, tmp_path):
 
 
 def test_choose_side(network):
-    layers = (*CONTENT_LAYERS, *STYLE_LAYERS)
-    side, needed = choose_side(network, layers, (3072, 4096), 1.4e9)
-    assert side % 8 == 0 and 256 <= side <= 1024 and needed <= 1.4e9
-    assert choose_side(network, layers, (3072, 4096), 2e9)[0] >= side
-    assert choose_side(network, layers, (30, 40), 64e9)[0] == 1024
-    with pytest.raises(ValueError, match=r"4096 x 3072 pixels needs at least 0\.\d GB .* use 0\.1 GB: take"):
-        choose_side(network, layers, (3072, 4096), 1e8)
+    layers, shape = (*CONTENT_LAYERS, *STYLE_LAYERS), (3072, 4096)
+    side = choose_side(network, layers, shape, 1.4e9)
+    assert side % 8 == 0 and 256 <= side < 1024
+    assert bytes_needed(network, layers, shape, side) <= 1.4e9 < bytes_needed(network, layers, shape, side + 8)
+    assert choose_side(network, layers, shape, 2e9) > side
+    assert choose_side(network, layers, (30, 40), 64e9) == 1024
+    assert choose_side(network, layers, shape, 1e8) == 0
+
+
+def test_a_picture_that_does_not_fit_is_painted_in_tiles(network, lake, starry):
+    """The same picture: over some steps rounding grows, for Adam's step is as large for a small gradient."""
+    settings = dict(size=360, steps=(4, 6))
+    whole = stylize(lake, starry, network, **settings)
+    tiled = stylize(lake, starry, network, memory=8e7, **settings)
+    assert tiled.settings["memory"] == 8e7
+    np.testing.assert_allclose(tiled.history["total"], whole.history["total"], rtol=1e-3)
+    assert np.abs(tiled.image - whole.image).mean() < 1e-3
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (45, 61), (1, 40)])

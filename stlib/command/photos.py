@@ -17,6 +17,7 @@ from stlib.settings import EFFORTS, RECIPES, Settings
 # The settings that say what they are about are options, of the same name; a picture of one's own may take longer.
 OPTIONS = {each.name: each for each in dataclasses.fields(Settings) if "about" in each.metadata}
 SIZE, NETWORK = 512, "vgg16"  # beauty first
+SHOWN = {"size": SIZE, "memory": "all that is free"}  # as defaults
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
 
@@ -63,12 +64,12 @@ def parser():
     parser.add_argument("--keep-colors", action="store_true", help="transfer luminance only, keep the photo's colors")
     for name, setting in OPTIONS.items():
         default = setting.default
-        if default is None:
+        if name in RECIPES["slim"]:
             default = ", ".join(f"{each}: {recipe[name]}" for each, recipe in RECIPES.items())
-        kind = {"steps": _steps, "content_weight": float}.get(name, type(setting.default))
+        kind = {"steps": _steps, "content_weight": float, "memory": _bytes}.get(name, type(setting.default))
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=kind, default=setting.default,
-            help=f"{setting.metadata['about']} ({SIZE if name == 'size' else default})",
+            help=f"{setting.metadata['about']} ({SHOWN.get(name, default)})",
         )  # fmt: skip
     parser.set_defaults(size=SIZE)
     return parser
@@ -76,6 +77,14 @@ def parser():
 
 def _steps(text):
     return text if text in EFFORTS else tuple(int(count) for count in text.split(","))
+
+
+def _bytes(text):
+    """2GB, 800 MB, 2e9."""
+    number, thousands = text.strip().upper().removesuffix("B").strip(), 0
+    if number[-1:] in ("K", "M", "G", "T"):
+        number, thousands = number[:-1], 1 + "KMGT".index(number[-1])
+    return float(number) * 1000**thousands
 
 
 def output_paths(contents, style, out, network):
@@ -117,7 +126,7 @@ def paint(name, path, options, style, network, settings):
 
     start = first = time.perf_counter()
     content = images.load(name)
-    _, counts, shapes, _ = plan(content, style, network, settings)
+    _, counts, shapes, _, sides = plan(content, style, network, settings)
     pair = color.gray_pair(content, style) if options.keep_colors else (content, style)
     pixels = [height * width for height, width in shapes]
     work = sum(count * each for count, each in zip(counts, pixels))  # a step takes as long as it has pixels
@@ -130,7 +139,8 @@ def paint(name, path, options, style, network, settings):
             if progress.step == later:
                 seconds = (time.perf_counter() - first) / max(1, later - early) * work / pixels[0]
                 draft = "" if network.name == "slim" else "; a draft: --network slim, or --steps draft"
-                tqdm.write(f"{path.name}: about {seconds:.0f} s with {network.name}{draft}", sys.stderr)
+                parts = f", the largest sizes in tiles of {sides[-1]} pixels" if sides[-1] else ""
+                tqdm.write(f"{path.name}: about {seconds:.0f} s with {network.name}{parts}{draft}", sys.stderr)
             bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
             bar.update(pixels[progress.scale - 1])
 

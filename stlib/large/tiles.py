@@ -13,9 +13,9 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
+from stlib.large.parts import compile_parts, cut_network, floats, margin, strides
 from stlib.losses import relative_error, split_moments
-from stlib.parts import compile_parts, cut_network, floats, margin, strides
-from stlib.stylize import OUTSIDE, REACH
+from stlib.settings import OUTSIDE, REACH
 
 STATISTICS = {"gram": lambda moments, mean: moments, "split": split_moments}
 IN_MEMORY = 2**25  # bytes: more content targets than these wait in a file
@@ -25,26 +25,23 @@ PIXEL, ACTIVATION = 48, 10
 ROWS = 128  # of the picture at a time, where each pixel is for itself
 
 
-def choose_side(network, layers, shape, memory):
-    """The side of a tile, in pixels, for a picture (h, w) in `memory` bytes beside what the process holds already.
-
-    Returns it, at most LARGEST, and the bytes that a step is expected to take. Raises ValueError if these are too few.
-    """
+def bytes_needed(network, layers, shape, side):
+    """What a step takes for a picture (h, w) in tiles of `side`, beside what the process holds already."""
     first, *deeper = cut_network(network, layers)
-    pixels, stride, seam = math.prod(shape), strides(first)[first[-1].name], 2 * margin(first)
-    whole = pixels * (
-        PIXEL + 8 * bool(deeper) * first[-1].output.shape[-1] / stride**2
-    )  # and the map with its gradient
-    activations = ACTIVATION * floats(first)
-    room = max(0, memory - whole) / activations
-    side = min(LARGEST, int(room**0.5 - seam) // stride * stride)
-    if side < seam:
-        least = whole + activations * (2 * seam + stride) ** 2
-        raise ValueError(
-            f"A picture of {shape[1]} x {shape[0]} pixels needs at least {least / 1e9:.1f} GB of memory and may use "
-            f"{memory / 1e9:.1f} GB: take a smaller size, or close other programs."
-        )
-    return side, whole + activations * (side + seam) ** 2
+    kept = PIXEL + 8 * bool(deeper) * first[-1].output.shape[-1] / strides(first)[first[-1].name] ** 2  # a map, twice
+    return math.prod(shape) * kept + ACTIVATION * floats(first) * (side + 2 * margin(first)) ** 2
+
+
+def smallest_side(network, layers):
+    """The side, in pixels, under which a tile would be less than its margins."""
+    return 2 * margin(cut_network(network, layers)[0])
+
+
+def choose_side(network, layers, shape, memory):
+    """The largest side of a tile with which a picture (h, w) takes `memory` bytes at most; 0 if there is none."""
+    first = cut_network(network, layers)[0]
+    sides = range(LARGEST, smallest_side(network, layers) - 1, -strides(first)[first[-1].name])
+    return next((side for side in sides if bytes_needed(network, layers, shape, side) <= memory), 0)
 
 
 class Targets:
