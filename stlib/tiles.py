@@ -20,7 +20,7 @@ from stlib.stylize import OUTSIDE, REACH
 STATISTICS = {"gram": lambda moments, mean: moments, "split": split_moments}
 IN_MEMORY = 2**25  # bytes: more content targets than these wait in a file
 LARGEST = 1024  # pixels: larger tiles gain no time
-# Fitted to peaks at 4,096 x 3,072 px, slim and VGG16: bytes for a pixel of the picture, an activation of a tile, besides.
+# Fitted to peaks at 4,096 x 3,072 px: bytes for a pixel of the picture, for an activation of a tile, and besides.
 PIXEL, ACTIVATION, BESIDES = 50, 9.2, 60e6
 ROWS = 128  # of the picture at a time, where each pixel is for itself
 
