@@ -251,7 +251,8 @@ def plan(content, style, network, settings):
             largest = int(0.95 * largest)
         smaller = f"take a size of at most {largest}, or " if largest >= smallest else ""  # of others, none would do
         raise ValueError(
-            f"Size {size} needs about {needed / 1e9:.1f} GB of memory and {memory / 1e9:.1f} GB are free: "
+            f"Size {size} needs about {needed / 1e9:.2g} GB of memory and {memory / 1e9:.2g} GB "
+            f"{'are free' if memory == free else 'may be used'}: "
             f"{smaller}close other programs."
         )
     shapes, style_shapes = (_scales(shape, size, len(counts), minimum) for shape in reversed(shapes))
