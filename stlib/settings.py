@@ -13,7 +13,7 @@ WEIGHTS = ("content", "style", "total_variation")
 # What suits one network spoils another: notebook 06 shows it. The style layers have weights relative to each other.
 RECIPES = {
     "slim": dict(content_weight=0.03, learning_rate=0.02, style_layers=dict(zip(STYLE_LAYERS, (4, 2, 1, 1, 1)))),
-    "vgg16": dict(content_weight=0.06, learning_rate=0.012, style_layers=dict(zip(STYLE_LAYERS, (4, 2, 1, 1, 0.5)))),
+    "vgg16": dict(content_weight=0.04, learning_rate=0.012, style_layers=dict(zip(STYLE_LAYERS, (4, 2, 1, 1, 0.5)))),
 }
 RECIPES["vgg19"] = RECIPES["vgg16"]  # the same kind of network; expected, not tuned
 
