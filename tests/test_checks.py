@@ -147,11 +147,13 @@ def mmd_by_loops(x, y, kernel):
     return mean(x, x, True) + mean(y, y, True) - 2 * mean(x, y, False)
 
 
-def remember_by_angle(pairs, s, y, m):
-    lengths, kept = np.sqrt(np.sum(s**2) * np.sum(y**2)), tuple(pairs)
-    if lengths > 0 and float(tf.tensordot(s, y, 1)) / lengths > 1e-10:
-        kept += ((s, y),)
-    return kept[max(0, len(kept) - m) :]
+def damped_by_bisection(s, y, b):
+    low, high = 0.0, 1.0  # of theta: s . r falls from b s . s
+    for _ in range(60):
+        theta = (low + high) / 2
+        enough = np.vdot(s, theta * y + (1 - theta) * b * s) >= 0.2 * b * np.vdot(s, s)
+        low, high = (theta, high) if enough else (low, theta)
+    return tf.constant(high * y + (1 - high) * b * s)
 
 
 def count_from_shapes(widths, height, width):
@@ -173,6 +175,11 @@ def moments_by_average(F, T):
     F, weight = F.reshape(-1, F.shape[-1]), np.ravel(T) ** 2
     mean, square = np.average(F, 0, weight), np.average(F**2, 0, weight)
     return [mean, np.sqrt(square - mean**2)]
+
+
+def mix_by_least_squares(G, A, B):
+    columns = [((B[k] - A[k]).reshape(-1, 1), np.ravel(G[k] - A[k])) for k in reversed(A)]
+    return np.concatenate([np.linalg.lstsq(E, D, rcond=None)[0] for E, D in columns]).mean()
 
 
 def map_by_maximum(masks, weights):
@@ -197,6 +204,14 @@ def writes_by_tensorflow(kernel, stride, count):
 def norm_by_tensorflow(F, gamma, beta, epsilon=1e-5):
     mean, variance = tf.nn.moments(F, axes=(1, 2), keepdims=True)
     return tf.nn.batch_normalization(F, mean, variance, beta, gamma, epsilon)
+
+
+def flicker_by_scene(frames, steps):
+    """On a canvas of the whole scene, NaN where a frame does not show it."""
+    canvas = np.full((len(frames), frames[0].shape[0], np.ptp(steps) + frames[0].shape[1], 3), np.nan)
+    for place, frame, step in zip(canvas, frames, steps):
+        place[:, step - min(steps) :][:, : frame.shape[1]] = frame
+    return tf.constant(np.nanmean(canvas.std(axis=0)))
 
 
 def best_of_all(sizes, part, parts):
@@ -254,9 +269,9 @@ RIGHT = {
                              lambda G, mean, M: [[x / M - a * b for x, b in zip(r, mean)] for r, a in zip(G, mean)]],
     "adain_batch": [adain_by_tensorflow],
     "unbiased_mmd": [mmd_by_loops],
-    "secant_step": [lambda x0, g0, x1, g1: (x0 * g1 - x1 * g0) / (g1 - g0),
-                    lambda x0, g0, x1, g1: x0 - g0 / ((tf.constant(g1, tf.float64) - g0) / (x1 - x0))],
-    "remembered_pairs": [remember_by_angle],
+    "secant_rates": [lambda s, y: [np.linalg.lstsq(y[:, None], s)[0][0], 1 / np.linalg.lstsq(s[:, None], y)[0][0]],
+                     lambda s, y: np.array([np.vdot(s, y) / np.linalg.norm(y) ** 2, np.vdot(s, s) / np.vdot(y, s)])],
+    "damped_pair": [damped_by_bisection],
     "projected_gradient": [
         lambda x, g: max(min(b, a) if b > 0 else min(-b, 1 - a) for a, b in zip(x, g)),
         lambda x, g: tf.reduce_max(tf.abs(tf.clip_by_value(x - g, 0, 1) - x)),
@@ -268,13 +283,16 @@ RIGHT = {
         lambda a, b, s: [[s * a[0], s * a[1]], [tf.einsum("abij,i->abij", b[0], 1 / tf.constant(s)), b[1]]]
     ],
     "best_readout": [readout_by_normal_equations],
-    "mixed_targets": [lambda styles, w: {k: np.average([style[k] for style in styles], 0, w) for k in styles[0]}],
+    "found_mix": [
+        mix_by_least_squares,
+        lambda G, A, B: np.mean([np.vdot(G[k] - A[k], E / np.linalg.norm(E) ** 2) for k in A for E in [B[k] - A[k]]]),
+    ],
     "guided_moments": [moments_by_average],
     "content_map": [map_by_maximum],
     "feathered_guides": [guides_by_transform],
     "transposed_writes": [writes_by_tensorflow],
     "instance_normalization": [norm_by_tensorflow],
-    "flicker": [lambda frames, r: tf.reduce_mean(tf.boolean_mask(tf.math.reduce_std(tf.stack(frames), 0), r))],
+    "flicker": [flicker_by_scene],
     "fair_shards": [best_of_all],
 }  # fmt: skip
 

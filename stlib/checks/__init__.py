@@ -5,9 +5,9 @@ They return True or False, so that a solution can end with `assert checks.gram_b
 
 # ruff: noqa: F401
 from stlib.checks.appendix_A1 import adain_batch, covariance_from_gram, layer_factor, unbiased_mmd
-from stlib.checks.appendix_A2 import boxed_lbfgs, projected_gradient, remembered_pairs, secant_step
+from stlib.checks.appendix_A2 import boxed_lbfgs, damped_pair, projected_gradient, secant_rates
 from stlib.checks.appendix_A3 import best_readout, merged_predictor, multiply_adds, rescaled_pair
-from stlib.checks.appendix_A4 import content_map, feathered_guides, guided_moments, mixed_targets
+from stlib.checks.appendix_A4 import content_map, feathered_guides, found_mix, guided_moments
 from stlib.checks.appendix_A5 import fair_shards, flicker, instance_normalization, transposed_writes
 from stlib.checks.lesson_01 import diagonal_kernel, five_strangers, stack_summary, strided_convolution
 from stlib.checks.lesson_02 import average_pooling, content_target, preprocess_and_inverse, values_that_see

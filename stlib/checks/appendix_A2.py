@@ -1,4 +1,4 @@
-"""Checks of appendix A2: secants, the curvature test, when to stop in a box, and L-BFGS in a box."""
+"""Checks of appendix A2: rates from a pair, damped pairs, when to stop in a box, and L-BFGS in a box."""
 
 import functools
 from types import SimpleNamespace
@@ -7,106 +7,110 @@ import numpy as np
 
 from stlib.checks.exercise import IN_PLACE, UNCHANGED, Exercise, Law, but
 
-# --- one secant step
+# --- one number for all curvature
 
 
-def secant(x0, g0, x1, g1):
-    return x1 - (x1 - x0) / (g1 - g0) * g1
+def rates(s, y):
+    return s @ y / (y @ y), s @ s / (s @ y)
 
 
-def line(slope, zero, x0, x1):
-    return x0, slope * (x0 - zero), x1, slope * (x1 - zero)
+def first(rate):
+    return lambda s, y: (rate(s, y), rates(s, y)[1])
 
 
-secant_step = Exercise(
-    right=secant,
+def second(rate):
+    return lambda s, y: (rates(s, y)[0], rate(s, y))
+
+
+def norm(x):
+    return np.sqrt(x @ x)
+
+
+STEP = np.random.default_rng(1).normal(size=6)
+CHANGE = np.random.default_rng(2).normal(size=6)
+BEND = STEP * np.arange(1, 7)  # of a bowl with curvatures 1 to 6
+
+secant_rates = Exercise(
+    right=rates,
     cases={
-        "for derivatives 2 (x - 3) and 0.5 (x - 1) it ends at 3 and 1": [line(2, 3, 0.5, -1), line(0.5, 1, -1.5, 2)],
-        "on x^3 + x - 3, from 2 and 1.5, it ends where the secant does": (2.0, 7.0, 1.5, 1.875),
-        "exchanging the two points changes nothing": (1.5, 1.875, 2.0, 7.0),
-        "where the derivative falls, -3 (x - 2), it ends at 2": line(-3, 2, 0.5, 1),
-        "so it does where it falls towards larger x, on 4 / x - 1": (3.0, 1 / 3, 5.0, -0.2),
+        "both are 1 / 4 for y = 4 s": (STEP, 4 * STEP),
+        "s = (1, 1) and y = (1, 3) give 0.4 and 0.5": (np.array([1.0, 1]), np.array([1.0, 3])),
+        "they are right for pairs in other directions": [(STEP, BEND), (BEND, STEP)],
+        "where the curvature is negative, so are both": (STEP, STEP - 3 * BEND),
     },
-    result="it is one number",
+    result="it returns two numbers",
     mistakes={
-        "the sign is wrong: subtract the step, against the derivative.": lambda a, g, b, h: b + (b - a) / (h - g) * h,
-        "you multiply by the slope y / s: divide by it.": lambda a, g, b, h: b - (h - g) / (b - a) * h,
-        "you step from x0 with the derivative at x1: take one point.": lambda a, g, b, h: a - (b - a) / (h - g) * h,
-        "you step from x1 with the derivative at x0: take one point.": lambda a, g, b, h: b - (b - a) / (h - g) * g,
-        "you return the change: add it to x1.": lambda a, g, b, h: -(b - a) / (h - g) * h,
-        "the slope may be negative: no absolute value.": lambda a, g, b, h: b - abs((b - a) / (h - g)) * h,
-        "that is gradient descent: the slope y / s is to tell how far.": lambda a, g, b, h: b - 0.1 * h,
+        "h comes first, then 1 / b.": lambda s, y: rates(s, y)[::-1],
+        "the second is 1 / b, not b: a rate.": second(lambda s, y: 1 / rates(s, y)[1]),
+        "you return 1 / h and b, curvatures: turn both round.": lambda s, y: tuple(1 / np.array(rates(s, y))),
+        "h y is to be near s, so y . y is below: 2 y . (h y - s) = 0.": first(lambda s, y: s @ y / (s @ s)),
+        "b s is to be near y, so s . s is above: 2 s . (b s - y) = 0.": second(lambda s, y: s @ y / (y @ y)),
+        "the two are not the same: each has an error of its own to make small.": first(lambda s, y: rates(s, y)[1]),
+        "a ratio of lengths does not make |h y - s| small: set its derivative to 0.":
+            lambda s, y: (norm(s) / norm(y),) * 2,
+        "the derivative of |h y - s|^2 is 2 y . (h y - s): no mean of s / y.":
+            lambda s, y: (np.mean(s / y), 1 / np.mean(y / s)),
+        "no absolute value: where curvature is negative, so is the rate.": lambda s, y: tuple(np.abs(rates(s, y))),
+        "divide by y . y and by s . y, not by lengths.": lambda s, y: (s @ y / norm(y), s @ s / norm(s)),
     },
-    hint="it is x1 - s / y * g1, with s = x1 - x0 and y = g1 - g0.",
+    hint="|h y - s|^2 = h^2 y . y - 2 h s . y + s . s; set the derivative by h to 0; likewise for b.",
 )  # fmt: skip
 
 
-# --- pairs to remember
+# --- a damped pair
 
 
-def curved(s, y, share=1e-10):
-    return s @ y > share * np.linalg.norm(s) * np.linalg.norm(y)
+def promised(s, b):
+    return b * s @ s
 
 
-def remember(pairs, s, y, m, test=curved):
-    return [*pairs, (s, y)][-m:] if test(s, y) else list(pairs)[-m:]
+def damped(s, y, b, part=0.2, needed=None, share=None, mix=True):
+    """The rule; each setting is the place of a mistake."""
+    if s @ y >= (part if needed is None else needed) * promised(s, b):
+        return np.array(y)
+    theta = (share or (lambda s, y, b: (1 - part) * promised(s, b) / (promised(s, b) - s @ y)))(s, y, b)
+    return theta * y + (1 - theta) * b * s if mix else theta
 
 
-def tested(test):
-    return lambda *arguments: remember(*arguments, test)
+def at_share(share, b):
+    """A pair with s . y = share * b * s . s."""
+    across = CHANGE - STEP * (CHANGE @ STEP) / (STEP @ STEP)
+    return STEP, share * b * STEP + across, b
 
 
-def full_first(pairs, s, y, m):
-    return remember(list(pairs)[-m + 1 :] if m > 1 else [], s, y, m)
-
-
-def listed(answer, pairs, s, y, m):
-    return np.array([[np.asarray(each) for each in pair] for pair in answer(pairs, s, y, m)]).reshape(-1, 2, len(s))
-
-
-def at_angle(cosine, s_length=1.0, y_length=1.0):
-    s, y = np.zeros(6), np.zeros(6)
-    s[0], y[0], y[1] = s_length, cosine * y_length, y_length
-    return s, y
-
-
-OLD = [(k * np.ones(6), np.ones(6) + k) for k in (1.0, 2.0, 3.0)]
-STEP = np.random.default_rng(1).normal(size=6)
-
-remembered_pairs = Exercise(
-    right=remember,
-    call=listed,
+damped_pair = Exercise(
+    right=damped,
     cases={
-        "a pair with s . y > 0 is appended": (OLD[:1], STEP, STEP + 0.1, 3),
-        "a pair with s . y < 0 or s . y = 0 is skipped": [(OLD[:1], STEP, y, 3) for y in (-STEP, 0 * STEP)],
-        "a tiny pair with the right angle is kept": (OLD[:1], 1e-9 * STEP, 1e-9 * (STEP + 0.1), 3),
-        "a large pair at a right angle is skipped": (OLD[:1], *at_angle(1e-13, 1e6, 1e6), 3),
-        "at most m pairs stay, the newest": [(OLD[:2], STEP, STEP, 2), (OLD, STEP, STEP, 2), (OLD, STEP, STEP, 1)],
-        "a rejected pair drives no good one out": (OLD[:2], STEP, -STEP, 2),
-        "the threshold is 1e-10 times both lengths": [
-            (OLD[:1], *at_angle(cosine, *lengths), 3) for cosine in (0.5e-10, 2e-10)
-            for lengths in ((1, 1), (1e3, 1e-3), (1e-4, 10))
-        ],
-        "from an empty list, and with room for many": [([], STEP, STEP, 3), (OLD, STEP, STEP, 20)],
+        "a pair with s . y >= 0.2 b s . s stays": [at_share(0.9, 1.0), at_share(0.25, 2.0), at_share(3.0, 0.5)],
+        "one with s . y < 0 is mended": [at_share(-0.7, 1.0), at_share(-2.0, 1.0)],
+        "so is one with s . y = 0": at_share(0.0, 1.0),
+        "and one with s . y from 0 to 0.2 b s . s": [at_share(0.1, 1.0), at_share(0.05, 3.0)],
+        "it is with any b": [at_share(-0.5, 3.0), at_share(-0.5, 0.2)],
+        "and for steps of any length": [(k * STEP, k * at_share(-0.5, 1.0)[1], 1.0) for k in (1e-3, 10)],
     },
-    result="it is a list of the right number of pairs",
+    result="r has the shape of y",
     mistakes={
-        "keep the old pairs and leave out one with s . y < 0.": tested(lambda s, y: True),
-        "leave out a pair with s . y = 0 as well.": tested(lambda s, y: s @ y >= 0),
-        "late steps are tiny and still good: compare with 1e-10 times the lengths.": tested(lambda s, y: s @ y > 1e-10),
-        "s . y can be large only because s and y are: compare with their lengths.": tested(lambda s, y: s @ y > 0),
-        "compare with the lengths of s and y, not with that of s alone.": tested(lambda s, y: s @ y > 1e-10 * (s @ s)),
-        "compare with the lengths of s and y, not with that of y alone.": tested(lambda s, y: s @ y > 1e-10 * (y @ y)),
-        "lengths, not their squares: np.linalg.norm.": tested(lambda s, y: s @ y > 1e-10 * (s @ s) * (y @ y)),
-        "the threshold is 1e-10 times the lengths, not more.": tested(lambda s, y: curved(s, y, 1e-8)),
-        "append (s, y) as the last, newest pair.": lambda p, s, y, m: [*[(s, y)] * int(curved(s, y)), *p][:m],
-        "drop the oldest, which is the first.": lambda p, s, y, m: remember(p, s, y, 99)[:m],
-        "at most m pairs: with more, drop the oldest.": lambda p, s, y, m: remember(p, s, y, 99),
-        "the number of pairs is m: use the argument.": lambda p, s, y, m: remember(p, s, y, 3),
-        "a rejected pair must not drive out a good one: test first, then cut.": full_first,
-        "keep the old pairs where the new one is skipped.": lambda *a: remember(*a) if curved(*a[1:3]) else [],
+        "a good pair stays as it is: theta is 1 at most.": but(damped, needed=np.inf),
+        "the condition is s . r >= 0.2 b s . s, so s . y > 0 is not enough.": but(damped, needed=0),
+        "theta is to be as near to 1 as the condition allows, not 0: keep of y what can be kept.":
+            but(damped, share=lambda s, y, b: 0.0),
+        "theta goes with y, 1 - theta with b s.":
+            but(damped, share=lambda s, y, b: 1 - 0.8 * promised(s, b) / (promised(s, b) - s @ y)),
+        "at the border s . r = 0.2 b s . s, not 0: 0.8 in the numerator.":
+            but(damped, share=lambda s, y, b: promised(s, b) / (promised(s, b) - s @ y)),
+        "solve theta s . y + (1 - theta) b s . s = 0.2 b s . s: 1 - 0.2 in the numerator.":
+            but(damped, share=lambda s, y, b: 0.2 * promised(s, b) / (promised(s, b) - s @ y)),
+        "solve it with the sign of s . y: b s . s - s . y in the denominator.":
+            but(damped, share=lambda s, y, b: 0.8 * promised(s, b) / (promised(s, b) + s @ y)),
+        "b is missing: the condition and the mix have b s.": lambda s, y, b: damped(s, y, 1.0),
+        "s . s is the square of the length.":
+            but(damped, share=lambda s, y, b: 0.8 * b * norm(s) / (b * norm(s) - s @ y)),
+        "return r, not theta.": lambda s, y, b: np.atleast_1d(damped(s, y, b, needed=np.inf, mix=False)),
+        "turning y round is no mix with b s.": lambda s, y, b: y if s @ y >= 0.2 * promised(s, b) else -y,
+        "r is a mix of y and b s, with theta and 1 - theta: adding a part of s alone is another repair.":
+            lambda s, y, b: y + max(0, 0.2 * b - s @ y / (s @ s)) * s,
     },
-    hint="(s, y) joins the end if s . y > 1e-10 |s| |y|; of all these the last m stay.",
+    hint="s . r = theta s . y + (1 - theta) b s . s; where s . y is too small, solve it = 0.2 b s . s for theta.",
 )  # fmt: skip
 
 
@@ -151,6 +155,10 @@ projected_gradient = Exercise(
 # --- L-BFGS in a box
 
 
+def curved(s, y):
+    return s @ y > 1e-10 * np.linalg.norm(s) * np.linalg.norm(y)
+
+
 def two_loop(g, pairs):
     q, alphas = g.copy(), []
     for s, y in reversed(pairs):
@@ -172,7 +180,7 @@ def boxed(f, x, steps, fix=True, fix_pairs=True, skip=True, clip=True, scaled=Tr
             break
         free = ((x > 0) | (g < 0)) & ((x < 1) | (g > 0)) if fix else np.ones(x.shape, bool)
         own = [(s * free, y * free) for s, y in pairs] if fix_pairs else pairs
-        own = [pair for pair in own if remember([], *pair, 1)] if skip else own
+        own = [pair for pair in own if curved(*pair)] if skip else own
         d = two_loop(g * free, own) * free
         t = 1.0 if own or not scaled else 1 / np.linalg.norm(d)
         for _ in range(25):
@@ -184,7 +192,7 @@ def boxed(f, x, steps, fix=True, fix_pairs=True, skip=True, clip=True, scaled=Tr
             t /= 2
         else:
             break
-        pairs = remember(pairs, new - x, new_g - g, 10)
+        pairs = [*pairs, (new - x, new_g - g)][-10:]
         x, value, g = new, new_value, new_g
     return x
 

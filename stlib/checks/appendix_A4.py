@@ -1,51 +1,79 @@
-"""Checks of appendix A4: a mix of several styles, guided moments, a content-weight map, feathered guides."""
+"""Checks of appendix A4: the mix of a picture, guided moments, a content-weight map, feathered guides."""
 
 import numpy as np
 from scipy import ndimage
 
 from stlib.checks.exercise import Exercise, Law, but
 
-# --- a mix of styles
+# --- which mix a picture was painted with
 
 
-def mixed(styles, weights, share=lambda w: w / w.sum()):
-    weights = share(np.array(weights, float))
-    return {layer: sum(w * style[layer] for w, style in zip(weights, styles)) for layer in styles[0]}
+def product(X, Y):
+    return np.sum(X * Y)
 
 
-def shared(share):
-    return lambda styles, weights: mixed(styles, weights, share)
+def mix_of(G, A, B, part=lambda D, E: product(D, E) / product(E, E), join=np.mean):
+    """The mean over the layers of the t at which |D - t E| is smallest, with D = G - A, E = B - A."""
+    return join([part(G[layer] - A[layer], B[layer] - A[layer]) for layer in A])
 
 
-def gram(N, seed):
-    F = np.random.default_rng(seed).normal(0.3, 1, (9, N))
-    return F.T @ F / 9
+def by(part):
+    return lambda *grams: mix_of(*grams, part)
 
 
-STYLES = [{"fine": gram(4, k), "coarse": gram(6, k + 10)} for k in range(4)]
+def all_layers_at_once(G, A, B):
+    D, E = (np.concatenate([np.ravel(X[layer] - A[layer]) for layer in A]) for X in (G, B))
+    return product(D, E) / product(E, E)
 
-mixed_targets = Exercise(
-    right=mixed,
+
+def uncentered(G, A, B):
+    return np.mean([product(G[layer], B[layer] - A[layer]) / np.sum((B[layer] - A[layer]) ** 2) for layer in A])
+
+
+def grams(seed, sizes=((4, 1.0), (6, 30.0), (8, 0.5))):
+    rng = np.random.default_rng(seed)
+    return {N: F.T @ F / 9 for N, scale in sizes for F in [scale * rng.normal(0.3, 1, (9, N))]}
+
+
+def between(A, B, *ts):
+    return {layer: (1 - t) * A[layer] + t * B[layer] for (layer, t) in zip(A, ts)}
+
+
+A, B, OTHER = map(grams, range(3))
+
+found_mix = Exercise(
+    right=mix_of,
     cases={
-        "weights 1, 1, 2 give a quarter, a quarter, a half": (STYLES[:3], [1, 1, 2]),
-        "weights 0, 5, 0 give the second style": (STYLES[:3], [0, 5, 0]),
-        "two styles work as well, and four": [(STYLES[:2], [0.25, 0.75]), (STYLES, [3, 0.5, 1, 0.5])],
+        "it is 0 for A, and 1 for B": [(A, A, B), (B, A, B)],
+        "it is 0.3 for 0.7 A + 0.3 B, and beyond B 1.6": [(between(A, B, *3 * [t]), A, B) for t in (0.3, 1.6)],
+        "on the other side of A it is below 0": (between(A, B, *3 * [-0.5]), A, B),
+        "layers with 0.1, 0.9 and 0.5 give 0.5, however strong one of them is": (between(A, B, 0.1, 0.9, 0.5), A, B),
+        "Gram matrices that fit no blend get the nearest one": [(OTHER, A, B), (grams(7), A, B)],
     },
-    result="there is a matrix for each layer",
+    result="it is one number",
     mistakes={
-        "the weights need not sum to 1: divide each by their sum.": shared(lambda w: w),
-        "the weights are paired with the wrong styles: zip(weights, styles).": lambda s, w: mixed(s, w[::-1]),
-        "all styles count alike: use the weights.": shared(lambda w: np.ones(len(w)) / len(w)),
-        "a style is missing: go over the whole list, however long it is.": lambda s, w: mixed(s[:2], w[:2]),
-        "go over the list, not over three.": lambda s, w: mixed(s[:3], w[:3]),
-        "divide by the sum of the weights, not by the number of styles.": shared(lambda w: w / len(w)),
-        "divide by the sum of the weights, not by the largest.": shared(lambda w: w / w.max()),
-        "no softmax: divide the weights themselves by their sum.": shared(lambda w: np.exp(w) / np.exp(w).sum()),
-        "add up weight times matrix: no squares.": shared(lambda w: w**2 / np.sum(w**2)),
-        "return a dict: {layer: ... for layer in styles[0]}.": lambda s, w: list(mixed(s, w).values()),
-        "a layer is missing: a matrix for each layer.": lambda s, w: {"fine": mixed(s, w)["fine"]},
+        "it is 1 - t: the blend is (1 - t) A + t B.": lambda *grams: 1 - mix_of(*grams),
+        "take A away from G too: D = G - A.": uncentered,
+        "each layer has its own t: divide before you average, or the strongest decides.": all_layers_at_once,
+        "the mean over the layers, not the sum.": but(mix_of, join=np.sum),
+        "one number is asked for: the mean of the layers' t.": but(mix_of, join=list),
+        "a layer is left out: the mean of all of them.": but(mix_of, join=lambda ts: ts[0]),
+        "it may lie beyond A and B: no clipping.": lambda *grams: np.clip(mix_of(*grams), 0, 1),
+        "a ratio of lengths is always positive, and takes for the mix what lies beside: D . E / E . E.":
+            by(lambda D, E: np.sqrt(product(D, D) / product(E, E))),
+        "how near G is to A and to B is not yet t: D . E / E . E.":
+            by(lambda D, E: product(D, D) ** 0.5 / (product(D, D) ** 0.5 + product(D - E, D - E) ** 0.5)),
+        "divide by E . E, the square of the length.": by(lambda D, E: product(D, E) / product(E, E) ** 0.5),
+        "the derivative is -2 D . E + 2 t E . E: divide by E . E, not by D . D.":
+            by(lambda D, E: product(D, E) / max(product(D, D), 1e-12)),
+        "a mean of ratios of entries blows up where A and B agree: D . E / E . E.":
+            by(lambda D, E: np.mean(D / E)),
+        "that is a cosine, 1 for all on the line: D . E / E . E.":
+            by(lambda D, E: product(D, E) / max((product(D, D) * product(E, E)) ** 0.5, 1e-12)),
+        "the sign is wrong: t grows from A to B.": lambda *grams: -mix_of(*grams),
+        "-2 D . E + 2 t E . E = 0: the 2 cancels.": lambda *grams: 2 * mix_of(*grams),
     },
-    hint="add up weight times matrix over the styles, then divide by the sum of the weights.",
+    hint="|D - t E|^2 = D . D - 2 t D . E + t^2 E . E, where D . E sums the products of all entries.",
 )  # fmt: skip
 
 

@@ -86,50 +86,95 @@ instance_normalization = Exercise(
 )  # fmt: skip
 
 
-# --- flicker
+# --- flicker of a scene that moves
 
 
-def flickering(frames, region, spread=np.std, total=np.mean):
-    return total(spread(frames, axis=0)[region])
+def followed(frames, steps, left=max, right=min):
+    """The columns of the scene that all frames show, in each of them."""
+    first, last = left(steps), right(steps) + frames[0].shape[1]
+    return [frame[:, first - step : last - step] for frame, step in zip(frames, steps)]
 
 
-def steps(frames, axis):
+def flickering(frames, steps, spread=np.std, total=np.mean, follow=followed):
+    return total(spread(follow(frames, steps), axis=0))
+
+
+def differences(frames, axis):
     return np.abs(np.diff(frames, axis=axis)).mean(axis)
 
 
-def film(seed, count, stillness=0.0):
+def unbiased(frames, axis):
+    return np.std(frames, axis, ddof=1)
+
+
+def turned(frames, steps):
+    return [np.roll(frame, step, axis=1) for frame, step in zip(frames, steps)]
+
+
+def turned_and_cut(frames, steps):
+    """Right if the steps rise from 0."""
+    return [frame[:, max(steps) :] for frame in turned(frames, steps)]
+
+
+def backwards(frames, steps):
+    return followed(frames, [-step for step in steps])
+
+
+def from_the_first(frames, steps):
+    """Only the columns from the first frame's on."""
+    return [frame[:, : frame.shape[1] - max(steps) + min(steps)] for frame in frames]
+
+
+def along_rows(frames, steps):
+    return [each.swapaxes(0, 1) for each in followed([frame.swapaxes(0, 1) for frame in frames], steps)]
+
+
+def pan(seed, steps, noise=0.1, width=12):
+    """Frames of a scene of noise, each with noise of its own, more of it at the left and the bottom."""
     rng = np.random.default_rng(seed)
-    noise = 0.1 * rng.normal(size=(count, 6, 8, 3)) * np.linspace(0.1, 1, 8)[:, None]
-    return list(rng.uniform(size=(6, 8, 3)) + (1 - stillness) * noise)
+    scene, start = rng.uniform(size=(14, 40, 3)), 12
+    own = noise * np.linspace(1, 0.1, width)[:, None] * np.linspace(0.2, 1, 14)[:, None, None]
+    return [
+        scene[:, start + step : start + step + width] + own * rng.normal(size=(14, width, 3)) for step in steps
+    ], steps
 
-
-REGION = np.zeros((6, 8), bool)
-REGION[2:5, 1:6] = True
 
 flicker = Exercise(
     right=flickering,
     cases={
-        "it is the mean deviation over time, in the region": (film(1, 5), REGION),
-        "frames that are all alike give 0": (film(2, 4, stillness=1), REGION),
-        "what moves outside is no matter": ([x + k * ~REGION[..., None] for k, x in enumerate(film(3, 4))], REGION),
+        "of a camera at rest it is the mean deviation": pan(1, [0, 0, 0, 0]),
+        "windows of one picture give 0": [pan(2, [0, 2, 4, 6], noise=0), pan(3, [3, 1, 4, 1], noise=0)],
+        "a camera that pans to the right does not count": pan(4, [0, 1, 2, 3, 4]),
+        "nor does one that pans to the left, or both ways": [pan(5, [0, -2, -4]), pan(6, [2, -3, 1, 0])],
+        "nor does it matter where it begins": pan(7, [5, 7, 8]),
     },
     result="it is one number",
     mistakes={
-        "take the mean over the region and colors.": lambda frames, region: np.std(frames, axis=0),
-        "a still film has no flicker: the deviation over the frames (axis 0).": lambda frames, region: np.std(frames),
-        "what lies outside counts: index with the mask.": lambda frames, region: np.std(frames, axis=0).mean(),
-        "that is the flicker outside of the region.": lambda frames, region: flickering(frames, ~region),
+        "that is the deviation at the screen: cut the same columns of the scene out of all frames.":
+            but(flickering, follow=lambda frames, steps: frames),
+        "the frames are cut alike, but at the same columns of the screen: the step decides where.":
+            but(flickering, follow=from_the_first),
+        "the wrong way: column c of the scene is column c - step of a frame.": but(flickering, follow=backwards),
+        "np.roll brings the other edge back in: cut off what not all frames show.": but(flickering, follow=turned),
+        "steps may fall, be negative or begin elsewhere than at 0: cut by the largest and the smallest.":
+            but(flickering, follow=turned_and_cut),
+        "the camera pans along the columns, axis 1 of a frame.": but(flickering, follow=along_rows),
+        "take the mean over the columns and colors.": but(flickering, total=np.array),
+        "the deviation over the frames, axis 0: a scene with contrast does not flicker.":
+            lambda frames, steps: np.std(followed(frames, steps)),
         "that is the variance: take its root.": but(flickering, spread=np.var),
         "you average variances and take the root at the end: the root comes first.":
             but(flickering, spread=np.var, total=lambda variances: np.mean(variances) ** 0.5),
-        "gray frames flicker less: each color by itself.": lambda x, region: flickering(np.mean(x, -1), region),
-        "the region's mean hardly flickers: each pixel by itself.": lambda x, r: np.std([each[r].mean() for each in x]),
-        "divide by the number of frames, not one less.": but(flickering, spread=lambda x, axis: np.std(x, 0, ddof=1)),
-        "those are steps from frame to frame: take np.std.": but(flickering, spread=steps),
-        "that is the sum over the region: take the mean.": but(flickering, total=np.sum),
-        "that is the median over the region: take the mean.": but(flickering, total=np.median),
+        "gray frames flicker less: each color by itself.":
+            lambda frames, steps: flickering([frame.mean(-1, keepdims=True) for frame in frames], steps),
+        "divide by the number of frames, not one less.": but(flickering, spread=unbiased),
+        "those are changes from frame to frame: take np.std.": but(flickering, spread=differences),
+        "that is the sum over the columns: take the mean.": but(flickering, total=np.sum),
+        "that is the median: take the mean.": but(flickering, total=np.median),
+        "some of the columns are missing: from max(steps) to min(steps) + width.":
+            but(flickering, follow=lambda frames, steps: [x[:, 1:-1] for x in followed(frames, steps)]),
     },
-    hint="np.std(frames, axis=0), then the region, then the mean: divide by the pixels of the region.",
+    hint="column c of the scene is column c - step of a frame; all show those from max(steps) to min(steps) + width.",
 )  # fmt: skip
 
 
