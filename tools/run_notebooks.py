@@ -54,9 +54,9 @@ def execute(path):
     from nbclient import NotebookClient
 
     notebook = nbformat.read(disk.check_file(path, "a notebook"), as_version=4)
-    client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": path.parent}}
-    )
+    options = dict(timeout=600, kernel_name="python3", record_timing=False)
+    options["coalesce_streams"] = True  # what one cell prints is one output, however the kernel sent it
+    client = NotebookClient(notebook, resources={"metadata": {"path": path.parent}}, **options)
     return client.execute(stderr=subprocess.DEVNULL)  # the kernel's log, not what cells print
 
 
