@@ -32,9 +32,10 @@ class: .venv/installed  ## out/class: the same with all packages, for no network
 bench: .venv/installed  ## measure speed and memory, on an otherwise idle machine
 	$(BIN)/python tests/benchmarks/bench_stylize.py
 	$(BIN)/python tests/benchmarks/bench_painter.py
+	$(BIN)/python tests/benchmarks/bench_tiles.py
 
 lint: .venv/installed   ## check the style of the code
-	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check stlib tests
+	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check stlib tests tools
 
 .venv/installed: pyproject.toml
 	@if [ ! -x $(BIN)/python ]; then \
