@@ -115,8 +115,13 @@ def minimum_side(network, layers):
 
 def floats_per_pixel(network, layers):
     """How many activations the network holds for each pixel of the image, up to the deepest of `layers`."""
-    total, positions = 0.0, 1.0  # positions for each pixel: a quarter after each pooling
-    for layer in until_deepest(network, layers):
+    return floats(until_deepest(network, layers))
+
+
+def floats(chain):
+    """How many activations layers that follow each other hold for each position of their input."""
+    total, positions = 0.0, 1.0  # positions for each of the input: a quarter after each pooling
+    for layer in chain:
         positions /= 4 if "pool" in layer.name else 1
         total += layer.output.shape[-1] * positions
     return total

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from stlib.losses import gram_matrix
-from stlib.network import check_layers, preprocess, until_deepest
+from stlib.network import check_layers, floats, preprocess, until_deepest
 
 CUT = "block3_pool"
 
@@ -69,11 +69,6 @@ def margin(chain):
     stride, last = strides(chain), chain[-1].name
     seen = sum(layer.kernel_size[0] // 2 * stride[layer.name] for layer in chain if "conv" in layer.name)
     return -(-seen // stride[last]) * stride[last]
-
-
-def floats(chain):
-    """How many activations the layers hold for each position of the input."""
-    return sum(layer.output.shape[-1] / strides(chain)[layer.name] ** 2 for layer in chain)
 
 
 class Part:

@@ -13,8 +13,9 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from stlib.large.parts import compile_parts, cut_network, floats, margin, strides
+from stlib.large.parts import compile_parts, cut_network, margin, strides
 from stlib.losses import relative_error, split_moments
+from stlib.network import floats
 from stlib.settings import OUTSIDE, REACH
 
 STATISTICS = {"gram": lambda moments, mean: moments, "split": split_moments}
