@@ -63,9 +63,12 @@ def _make_folder(path):
 
 
 @contextlib.contextmanager
-def whole_file(path):
-    """Give the path of a part to write beside `path`, which takes its place at the end: whole, or not at all."""
-    part = _part_of(path)
+def whole_file(path, part=None):
+    """Give the path of a part to write beside `path`, which takes its place at the end: whole, or not at all.
+
+    part: a name of its own for the part, so that the next one replaces what a killed process left.
+    """
+    part = part or _part_of(path)
     try:
         yield part
         part.replace(path)

@@ -5,6 +5,7 @@ An image is a float32 array (h, w, 3), RGB, values in [0, 1]. A batch adds a lea
 
 import contextlib
 import json
+import math
 import warnings
 from pathlib import Path
 
@@ -18,19 +19,25 @@ RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", "
 HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 BRANDS = dict.fromkeys(HEIC, "HEIC") | dict.fromkeys((b"avif", b"avis"), "AVIF")  # what such a file says of itself
 MAX_PIXELS = 89_000_000  # Pillow's own limit against decompression bombs
+LARGE = 20_000_000  # pixels of a photo that is made smaller before its values become floats
+LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # sides in pixels that a format, or what writes it, can have at most
 DESCRIPTION, SOFTWARE = 0x010E, 0x0131  # EXIF tags that every format above can carry
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, INCH = 0x011A, 0x011B, 0x0128, 2
 
 
-def load(path, size=None):
+def load(path, size=None, *, enough=None):
     """Read an image file as float32 (h, w, 3), RGB in [0, 1].
 
     `size` is the longest side in pixels, the aspect ratio is kept; None keeps the file's own size.
+    `enough` is how many pixels of the longest side are needed: a very large file is made smaller while it is read.
     EXIF orientation is honored; gray, palette, CMYK and 16-bit files are converted, transparency is
     laid over white; of an animation, or of several pages, the first is taken, with a warning.
     Raises FileNotFoundError if there is no such file, ValueError if it is not a readable image.
     """
+    enough = enough or (2 * fit((1, 1), size)[0] if size else None)
     with open_picture(path) as file:
-        image, count = from_picture(ImageOps.exif_transpose(file)), getattr(file, "n_frames", 1)
+        count, large = getattr(file, "n_frames", 1), math.prod(file.size) > LARGE
+        image = from_picture(_reduced(file, enough) if large and enough else ImageOps.exif_transpose(file))
     if count > 1:
         warnings.warn(f"{path} holds {count} pictures, frames or pages: the first is taken.", stacklevel=2)
     if size is None:
@@ -39,6 +46,13 @@ def load(path, size=None):
         return resize(image, fit(image.shape, size))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _reduced(file, size):
+    """A Pillow picture made smaller by a whole factor while it is bytes, its longest side `size` at least."""
+    file.draft(None, (size, size))  # a JPEG is read at a half, a quarter or an eighth
+    picture = ImageOps.exif_transpose(file)
+    return picture.reduce(max(1, max(picture.size) // size)) if picture.mode in ("L", "RGB", "RGBA") else picture
 
 
 @contextlib.contextmanager
@@ -173,22 +187,46 @@ def check_output(path, inputs=()):
     return disk.check_output(path, inputs)
 
 
-def save(image, path, **metadata):
+def save(image, path, *, dpi=None, profile=None, **metadata):
     """Write an image as PNG, JPEG, WebP or TIFF (by the ending), `metadata` with it as JSON in EXIF.
 
+    dpi: pixels to an inch of paper. profile: an ICC color profile, bytes (`color_profile`).
     The file appears whole or not at all. Returns the path.
     Raises ValueError for an unknown ending or a wrong array, OSError where nothing can be written.
     """
     path, image = check_output(path), as_image(image)
-    write(Image.fromarray(to_uint8(image)), path, FORMATS[path.suffix.lower()], quality=95, exif=describe(metadata))
+    check_sides(path, image.shape)
+    options = dict(quality=95, exif=describe(metadata, dpi), icc_profile=profile)
+    options |= dict(dpi=(dpi, dpi)) if dpi else {}
+    write(Image.fromarray(to_uint8(image)), path, FORMATS[path.suffix.lower()], **options)
     return path
 
 
-def describe(metadata):
-    """The EXIF of a picture that carries `metadata`, a dict."""
+def check_sides(path, shape):
+    """Raise ValueError if an image of `shape` (h, w, ...) is larger than the format of the file `path` can hold."""
+    kind = FORMATS[Path(path).suffix.lower()]
+    if max(shape[:2]) > LONGEST.get(kind, math.inf):
+        raise ValueError(
+            f"{path} cannot hold {shape[1]} x {shape[0]} pixels, for {kind} ends at {LONGEST[kind]:,} a side: "
+            "take the ending .png or .tiff."
+        )
+
+
+def color_profile(path):
+    """The ICC color profile of an image file, bytes; None if it has none or one that is not of RGB values."""
+    with open_picture(path) as file:
+        profile = file.info.get("icc_profile")
+        # What is not RGB is converted by `load`, and its profile says nothing of the result.
+        return profile if profile and profile[16:20] == b"RGB " else None
+
+
+def describe(metadata, dpi=None):
+    """The EXIF of a picture that carries `metadata`, a dict, and its resolution on paper."""
     exif = Image.Exif()
     exif[SOFTWARE] = "stlib: a synthetic picture made by neural style transfer"
     exif[DESCRIPTION] = json.dumps(metadata)
+    if dpi:
+        exif.update({X_RESOLUTION: dpi, Y_RESOLUTION: dpi, RESOLUTION_UNIT: INCH})
     return exif
 
 

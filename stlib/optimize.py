@@ -15,18 +15,23 @@ BAND_RATES = (0.5, 0.75, 1.0, 1.0, 1.0)  # fine to coarse: slow fine bands keep 
 COLOR_RATES = tf.constant([1.0, 0.5, 0.5])  # of brightness and the two color channels: eyes see color coarsely
 
 
-def adam_on_bands(value_and_gradient, image, steps, on_step, learning_rate=0.02):
+def adam_on_bands(value_and_gradient, image, steps, on_step, learning_rate=0.02, state=None):
     """Adam on the bands of a Laplacian pyramid in opponent colors; the image is their sum.
 
     One step can move the color of a whole region as easily as that of a pixel. The learning rate is about the change
     of brightness in one step in a coarse band. Values may leave [0, 1]: the loss has to pull them back.
+    state: {"t": the next step, "bands", "m", "v"}, to go on from with its `image`; kept up to date, empty at the start.
     """
-    bands = pyramid.split(image)
-    m = v = [tf.zeros_like(band) for band in bands]
-    for t in range(1, steps + 1):
+    state = {} if state is None else state
+    if not state:
+        bands = pyramid.split(image)
+        zeros = [tf.zeros_like(band) for band in bands]
+        state.update(t=1, bands=bands, m=zeros, v=zeros)
+    for t in range(state["t"], steps + 1):
         losses, gradient = value_and_gradient(image)
         on_step(image, losses)
-        image, bands, m, v = _bands_step(bands, gradient, m, v, float(t), learning_rate)
+        image, *after = _bands_step(state["bands"], gradient, state["m"], state["v"], float(t), learning_rate)
+        state.update(zip(("bands", "m", "v"), after), t=t + 1)
     return image
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from stlib import images, optimize
+from stlib import checkpoint, images, optimize
 from stlib.large import rows as by_rows
 from stlib.large import tiles
 from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
@@ -61,12 +61,14 @@ class Progress:
         return np.clip(self.batch[0], 0, 1)
 
 
-def stylize(content, style, network=None, *, init="content", callback=None, **settings):
+def stylize(content, style, network=None, *, init="content", callback=None, resume=None, **settings):
     """Paint `content` in the style of `style` and return a Result.
 
     content, style: float images (h, w, 3), RGB in [0, 1]. network: from `load_network`; None loads the default.
     init: where to start, "content", "style", "noise" (drawn with `seed`) or an image.
     callback: called with a Progress after each evaluation of the loss.
+    resume: path of a file where a long run keeps its state, about once a minute. If it is there, the run goes on
+        from it, to the same picture. It is removed when the picture is done. With the method "pyramid" only.
     settings: size, steps, content_weight, style_weight, ...: those of settings.Settings.
     Ctrl-C returns the picture so far. Raises ValueError in one sentence for input that cannot work.
     """
@@ -76,14 +78,19 @@ def stylize(content, style, network=None, *, init="content", callback=None, **se
     settings, counts, shapes, style_shapes, sides = plan(content, style, network, settings)
     how = network, settings.content_layers, tuple(settings.style_layers.items()), settings.statistics
     weights = {name: float(getattr(settings, f"{name}_weight")) for name in TERMS}
-    image, rows, interrupted = _start(init, content, style, shapes[0], settings.seed), [], False
-    diverged = False
+    image, interrupted, diverged = _start(init, content, style, shapes[0], settings.seed), False, False
+    kept = resume and _checkpoint(resume, settings, network, content, style, image)
+    first, rows, state = kept.begun if kept and kept.begun else (1, [], {})
+    folder = kept and kept.path.parent  # of temporary files: the system's may be small, or held in memory
+    image = np.clip(state["image"][0], 0, 1) if state else image
 
     def on_step(batch, losses):
         nonlocal image
         losses = {name: float(loss) for name, loss in losses.items()}
         if not np.isfinite(losses["total"]):
             raise FloatingPointError(losses["total"])
+        if kept:
+            kept.renew(scale, rows, batch, state)
         rows.append(losses | {"scale": scale})
         progress = Progress(len(rows), sum(counts), scale, len(counts), losses, batch)
         image = progress.image()  # the last good picture
@@ -91,16 +98,22 @@ def stylize(content, style, network=None, *, init="content", callback=None, **se
             callback(progress)
 
     try:
-        for scale, count in enumerate(counts, start=1):
+        for scale, count in list(enumerate(counts, start=1))[first - 1 :]:
             photo, painting = images.resize(content, shapes[scale - 1]), images.resize(style, style_shapes[scale - 1])
-            content_targets, style_targets, value_and_gradient = _losses(*how, sides[scale - 1])
-            minimize = _minimizer(settings, sides[scale - 1])
+            content_targets, style_targets, value_and_gradient = _losses(*how, sides[scale - 1], folder)
+            minimize = _minimizer(settings, sides[scale - 1], state, folder)
             moves = [(move, content_targets(photo[None], move)) for move in _moves(settings.method, settings.seed)]
-            losses_at = _in_turns(value_and_gradient, moves, style_targets(painting[None]), weights)
-            batch = minimize(losses_at, tf.constant(images.resize(image, photo.shape[:2])[None]), count, on_step)
+            A = style_targets(painting[None])
+            losses_at = _in_turns(value_and_gradient, moves, A, weights, state.get("t", 1))
+            if not state:
+                image = images.resize(image, photo.shape[:2])
+            batch = minimize(losses_at, tf.constant(state.pop("image", image[None])), count, on_step)
             if not np.isfinite(batch).all():
                 raise FloatingPointError(np.nan)
             image = np.clip(batch[0], 0, 1)
+            state.clear()  # the next scale has other bands
+        if kept:
+            kept.remove()
     except KeyboardInterrupt:
         interrupted = True
     except FloatingPointError as loss:
@@ -119,24 +132,40 @@ def _default_network(name):
     return load_network(name)
 
 
-def _losses(network, content_layers, style_layers, statistics, side):
+def _losses(network, content_layers, style_layers, statistics, side, folder):
     """Three functions of images of any size: the two targets, and the losses with their gradient; tiled if need be."""
     if side is None:
         return _compile(network, content_layers, style_layers, statistics)
-    large = tiles.Tiles(network, content_layers, style_layers, statistics, side)
+    large = tiles.Tiles(network, content_layers, style_layers, statistics, side, folder=folder)
     return large.content_targets, large.style_targets, large.value_and_gradient
 
 
-def _minimizer(settings, side):
-    minimize = METHODS[settings.method] if side is None else by_rows.adam_on_bands
+def _minimizer(settings, side, state, folder):
+    """The method with its settings. state: see optimize.adam_on_bands; folder: of temporary files."""
     if settings.method == "lbfgs":
-        return minimize
-    return functools.partial(minimize, learning_rate=settings.learning_rate)
+        return METHODS["lbfgs"]
+    options = dict(learning_rate=settings.learning_rate)
+    if settings.method == "pyramid":
+        options |= dict(state=state) if side is None else dict(state=state, folder=folder)
+    return functools.partial(METHODS[settings.method] if side is None else by_rows.adam_on_bands, **options)
 
 
-def _in_turns(value_and_gradient, moves, A, weights):
-    """The function of the image that is minimized: each evaluation sees the image after the next of the moves."""
-    moves = itertools.cycle(moves)
+def _checkpoint(path, settings, network, content, style, start):
+    if settings.method != "pyramid":
+        raise ValueError(f"A checkpoint is kept by the method 'pyramid' only, and method is {settings.method!r}.")
+    made = dict(content=content, style=style, start=start if settings.init == "image" else np.zeros(0))
+    made = {name: checkpoint.digest(each) for name, each in made.items()} | asdict(settings)
+    made["network"] = checkpoint.digest(*network.get_weights())
+    del made["memory"]  # tiles give the same picture
+    return checkpoint.Checkpoint(path, made)
+
+
+def _in_turns(value_and_gradient, moves, A, weights, t=1):
+    """The function of the image that is minimized: each evaluation sees the image after the next of the moves.
+
+    t: the first step, from 1.
+    """
+    moves = itertools.islice(itertools.cycle(moves), t - 1, None)
 
     def losses_at(image):
         move, P = next(moves)

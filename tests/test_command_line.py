@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image, ImageCms
 
 from stlib import __main__ as cli
 from stlib import images
@@ -32,10 +33,11 @@ def test_help_has_an_example(capsys):
 def test_options_are_settings():
     options = vars(photos.parser().parse_args([CAT, WAVE, "-o", "out"]))
     assert {name: options[name] for name in photos.OPTIONS} == {
-        "size": 512, "steps": "normal", "content_weight": None, "style_weight": 1.0, "init": "content", "seed": 0,
+        "size": None, "steps": "normal", "content_weight": None, "style_weight": 1.0, "init": "content", "seed": 0,
         "memory": None,
     }  # fmt: skip
-    assert dataclasses.asdict(Settings(size=512)).items() >= {name: options[name] for name in photos.OPTIONS}.items()
+    others = {name: options[name] for name in photos.OPTIONS if name != "size"}  # its default depends on --print
+    assert dataclasses.asdict(Settings()).items() >= others.items()
 
 
 def test_one_picture_with_its_settings(tmp_path, capsys):
@@ -62,6 +64,42 @@ def test_a_picture_in_tiles_says_so(tmp_path, capsys):
     assert cli.main([CAT, WAVE, "-o", str(out), *QUICK, "--size", "320", "--memory", "80MB"]) == 0
     assert re.search(r"about \d+ s with slim, the largest sizes in tiles of \d+ pixels", capsys.readouterr().err)
     assert images.load(out).shape[1] == 320 and images.load_metadata(out)["memory"] == 8e7
+
+
+@pytest.mark.parametrize(
+    "paper, size, length, dpi",
+    [
+        ("1x1", None, 300, 300),
+        ("1.4X1in", None, 420, 300),
+        ("2x1", None, 451, 300),
+        ("a4", "64", 64, 64 / (297 / 25.4)),
+    ],
+)
+def test_size_and_resolution_for_a_paper(paper, size, length, dpi, tmp_path):
+    """As large as it fits: the photo has sides of 451 and 300 pixels, so on 2 x 1 inches it is 1.503 inches long."""
+    out, given = tmp_path / "a.tiff", ["--size", size] if size else []
+    assert cli.main([CAT, WAVE, "-o", str(out), *QUICK[:2], "--steps", "1", "--print", paper, *given]) == 0
+    assert abs(images.load(out).shape[1] - length) <= 1
+    with Image.open(out) as picture:
+        assert picture.info["dpi"] == pytest.approx((dpi, dpi), rel=0.005)
+
+
+@pytest.mark.parametrize("paper", ["A7", "8", "8x", "0x0", "nanx3", "8x10x2", "1x2000"])
+def test_papers_that_there_are_not(paper, capsys):
+    assert cli.main([CAT, WAVE, "-o", "a.png", "--print", paper]) == 2
+    assert f"argument --print: '{paper}', expected one of A5, A4, A3, A2, A1, or inches such as 8x10" in (
+        capsys.readouterr().err
+    )
+
+
+def test_the_photo_s_color_profile_is_kept(tmp_path):
+    photo, out = tmp_path / "photo.png", tmp_path / "a.jpg"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.open(CAT) as picture:
+        picture.save(photo, icc_profile=profile)
+    assert cli.main([str(photo), WAVE, "-o", str(out), *QUICK]) == 0
+    with Image.open(out) as picture:
+        assert picture.info["icc_profile"] == profile
 
 
 def test_several_pictures_into_a_folder(tmp_path):
@@ -105,6 +143,7 @@ def odd(tmp_path):
     (tmp_path / "truncated.png").write_bytes((tmp_path / "good.png").read_bytes()[:9000])
     images.save(np.zeros((2, 600, 3)), tmp_path / "strip.png")
     images.save(np.zeros((30, 600, 3)), tmp_path / "narrow.png")
+    images.save(np.zeros((20, 16400, 3)), tmp_path / "long.png")
     (tmp_path / "other").mkdir()
     images.save(np.zeros((40, 40, 3)), tmp_path / "other/good.png")
     return tmp_path
@@ -116,6 +155,7 @@ BAD_PHOTO = {  # which does not keep others from being painted: exit status 1
     "empty file": (["{odd}/empty.jpg", WAVE], r"empty\.jpg cannot be read as an image.*save it again"),
     "text": (["{odd}/text.jpg", WAVE], r"text\.jpg cannot be read as an image.*save it again"),
     "shrinks to nothing": (["{odd}/strip.png", WAVE, "--size", "100"], r"strip\.png.*100 x 0 pixels.*needs 16"),
+    "WebP": (["{odd}/long.png", WAVE, "-o", "{odd}/a.webp", "--size", "16400"], "WEBP ends at 16,383 a side"),
     "too short": (["{odd}/narrow.png", WAVE, "--size", "100"], r"narrow\.png.*100 x 5 pixels.*needs 16.*at least 320"),
 }
 BAD = {  # so that nothing can be painted: exit status 2
@@ -181,7 +221,7 @@ def test_vgg16_unless_another_is_named(tmp_path, monkeypatch):
 def test_one_word_says_how_long(word, steps, tmp_path, monkeypatch):
     out, counted = tmp_path / "a.png", []
 
-    def count(content, style, network, callback, **settings):
+    def count(content, style, network, callback, resume, **settings):
         counted.append(Settings(**settings).counts())
         return stylize(content, style, network, callback=callback, **settings | {"steps": 1})
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from stlib import images
 
@@ -154,6 +154,49 @@ def test_raw_files_are_refused(tmp_path):
     Image.new("RGB", (16, 16)).save(tmp_path / "a.CR2", "TIFF")  # the thumbnail that Pillow sees
     with pytest.raises(ValueError, match=r"a\.CR2 cannot be read .*raw file\): save it as JPEG or TIFF"):
         images.load(tmp_path / "a.CR2")
+
+
+@pytest.mark.parametrize("ending", images.FORMATS)
+def test_resolution_and_color_profile(tmp_path, ending, rng):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = images.save(rng.uniform(size=(8, 8, 3)), tmp_path / f"a{ending}", dpi=240.5, profile=profile, seed=3)
+    with Image.open(path) as picture:
+        assert float(picture.getexif()[0x011A]) == pytest.approx(240.5)  # the only one that WebP has
+        if ending != ".webp":
+            assert picture.info["dpi"] == pytest.approx((240.5, 240.5), rel=0.003)  # JPEG has whole ones
+    assert images.color_profile(path) == profile and images.load_metadata(path) == {"seed": 3}
+
+
+def test_a_profile_of_other_values_is_not_kept(tmp_path):
+    gray = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    gray[16:20] = b"GRAY"
+    Image.new("L", (8, 8)).save(tmp_path / "a.png", icc_profile=bytes(gray))
+    assert images.color_profile(tmp_path / "a.png") is None
+
+
+@pytest.mark.parametrize("ending, longest", [(".jpg", 65_500), (".webp", 16_383)])
+def test_sides_that_a_format_cannot_have(tmp_path, ending, longest):
+    images.save(np.zeros((1, longest, 3)), tmp_path / f"a{ending}")
+    with pytest.raises(ValueError, match=rf"cannot hold {longest + 1} x 1 pixels, for .* ends at {longest:,} a side: "):
+        images.save(np.zeros((1, longest + 1, 3)), tmp_path / f"b{ending}")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("ending, orientation", [(".jpg", 1), (".jpg", 6), (".tif", 6), (".png", 1)])
+def test_a_very_large_photo_is_read_smaller(tmp_path, monkeypatch, ending, orientation):
+    monkeypatch.setattr(images, "LARGE", 400_000)
+    y, x = np.mgrid[0:1:601j, 0:1:801j]
+    picture = Image.fromarray(images.to_uint8(np.stack([x, y, (np.sin(9 * x) + 1) / 2], axis=-1)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / f"a{ending}", exif=exif)
+    whole = images.load(tmp_path / f"a{ending}")
+    read = images.load(tmp_path / f"a{ending}", enough=120)
+    assert 120 <= max(read.shape) < 240  # measured: 134, an eighth of it is too small
+    np.testing.assert_allclose(read, images.resize(whole, read.shape[:2]), atol=0.05)  # measured: 0.031, JPEG
+    np.testing.assert_allclose(
+        images.load(tmp_path / f"a{ending}", 60), images.resize(whole, images.fit(whole.shape, 60)), atol=0.05
+    )
 
 
 def test_decompression_bombs(tmp_path):

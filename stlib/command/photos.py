@@ -1,15 +1,18 @@
 """The command `python -m stlib CONTENT... STYLE -o OUT`: paint photos in the style of a painting, one by one."""
 
 import argparse
+import contextlib
 import dataclasses
+import json
 import os
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from stlib import color, images
+from stlib import checkpoint, color, images
 from stlib import weights as files
 from stlib.command import program
 from stlib.settings import EFFORTS, RECIPES, Settings
@@ -17,6 +20,9 @@ from stlib.settings import EFFORTS, RECIPES, Settings
 # The settings that say what they are about are options, of the same name; a picture of one's own may take longer.
 OPTIONS = {each.name: each for each in dataclasses.fields(Settings) if "about" in each.metadata}
 SIZE, NETWORK = 512, "vgg16"  # beauty first
+PAPERS = {"A5": (148, 210), "A4": (210, 297), "A3": (297, 420), "A2": (420, 594), "A1": (594, 841)}  # millimeters
+DPI = 300  # of a good print, seen from near
+TILED = 1.7  # a step in tiles takes about so many times as long: margins, and a second pass forward
 SHOWN = {"size": SIZE, "memory": "all that is free"}  # as defaults
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
@@ -31,9 +37,11 @@ def main(arguments):
     """Paint what the command line says; return the exit status. Raises ValueError or OSError if it cannot begin."""
     options = parser().parse_args(arguments)
     name = options.network or os.environ.get("STLIB_NETWORK") or NETWORK
-    settings = Settings(**{name: getattr(options, name) for name in OPTIONS})
+    size = int(DPI * options.paper[1]) if options.paper else SIZE  # the largest that is needed
+    size = size if options.size is None else options.size
+    settings = Settings(**{name: getattr(options, name) for name in OPTIONS} | {"size": size})
     paths = output_paths(options.content, options.style, options.out, name)
-    style = images.load(options.style)
+    style = images.load(options.style, enough=size)
     files.check_network(name)
     failed = [photo for photo in options.content if not program.attempt(is_picture, photo)]
     if len(failed) < len(paths):
@@ -62,6 +70,9 @@ def parser():
     networks = "vgg16, slim (six times as fast), vgg19 (80 MB, once), or a path"
     parser.add_argument("--network", help=f"{networks} ({NETWORK})")
     parser.add_argument("--keep-colors", action="store_true", help="transfer luminance only, keep the photo's colors")
+    parser.add_argument("--resume", action="store_true", help="go on with what was begun and is not finished")
+    papers = f"{', '.join(PAPERS)}, or inches such as 8x10: the size for {DPI} dpi, or the dpi for --size"
+    parser.add_argument("--print", type=_paper, metavar="PAPER", dest="paper", help=papers)
     for name, setting in OPTIONS.items():
         default = setting.default
         if name in RECIPES["slim"]:
@@ -71,8 +82,19 @@ def parser():
             f"--{name.replace('_', '-')}", type=kind, default=setting.default,
             help=f"{setting.metadata['about']} ({SHOWN.get(name, default)})",
         )  # fmt: skip
-    parser.set_defaults(size=SIZE)
+    parser.set_defaults(size=None)
     return parser
+
+
+def _paper(text):
+    """A5 to A1, or 8x10: the short and the long side in inches."""
+    try:
+        sides = sorted(float(side) for side in text.lower().removesuffix("in").split("x"))
+    except ValueError:
+        sides = [side / 25.4 for side in PAPERS.get(text.upper(), ())]
+    if len(sides) != 2 or not 1 <= sides[0] <= sides[1] <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected one of {', '.join(PAPERS)}, or inches such as 8x10")
+    return tuple(sides)
 
 
 def _steps(text):
@@ -124,36 +146,73 @@ def paint(name, path, options, style, network, settings):
     """
     from stlib.stylize import plan, stylize
 
-    start = first = time.perf_counter()
-    content = images.load(name)
-    _, counts, shapes, _, sides = plan(content, style, network, settings)
+    start, dpi, kept = time.perf_counter(), None, checkpoint.path_of(path)
+    content = images.load(name, enough=settings.size)
+    if options.paper:
+        length = printed(options.paper, content.shape)
+        settings = dataclasses.replace(settings, size=int(DPI * length) if options.size is None else options.size)
+        dpi = settings.size / length
+    settings, counts, shapes, _, sides = plan(content, style, network, settings)
+    images.check_sides(path, shapes[-1])
+    made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=network.name)
+    made |= dict(inputs=checkpoint.digest(content, style), **dataclasses.asdict(settings))
+    if options.resume and path.exists() and not kept.exists() and same(made, images.load_metadata(path)):
+        print(f"{path} is there already")
+        return path
+    if kept.exists() and not options.resume:
+        program.complain(f"{kept} was left by a run that --resume would have gone on with: this one begins anew.")
+        kept.unlink()
     pair = color.gray_pair(content, style) if options.keep_colors else (content, style)
-    pixels = [height * width for height, width in shapes]
-    work = sum(count * each for count, each in zip(counts, pixels))  # a step takes as long as it has pixels
-    with tqdm(total=work, desc=path.name, bar_format=BAR) as bar:
-
-        def show(progress):
-            nonlocal first
-            early, later = (4, 12) if progress.total > 12 else (1, min(4, progress.total))
-            first = first if progress.step > early else time.perf_counter()  # the steps before it were compiled, too
-            if progress.step == later:
-                seconds = (time.perf_counter() - first) / max(1, later - early) * work / pixels[0]
-                draft = "" if network.name == "slim" else "; a draft: --network slim, or --steps draft"
-                parts = f", the largest sizes in tiles of {sides[-1]} pixels" if sides[-1] else ""
-                tqdm.write(f"{path.name}: about {seconds:.0f} s with {network.name}{parts}{draft}", sys.stderr)
-            bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
-            bar.update(pixels[progress.scale - 1])
-
-        result = stylize(*pair, network, callback=show, **dataclasses.asdict(settings))
+    with progress_bar(path, network, counts, shapes, sides) as show:
+        result = stylize(*pair, network, callback=show, resume=kept, **dataclasses.asdict(settings))
     image = result.image
     if options.keep_colors:
         image = color.with_luminance(images.resize(content, image.shape[:2]), color.luminance(image))
     path = unfinished(path) if result.interrupted else path
-    made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=network.name)
-    images.save(image, path, **made, **result.settings)
+    images.save(image, path, dpi=dpi, profile=images.color_profile(name), **made)
     print(f"{path} ({time.perf_counter() - start:.1f} s)")
     if result.diverged:
         raise ValueError(f"{name} is not finished, for its loss became infinite: {path} is what there was before.")
     if result.interrupted:
         raise KeyboardInterrupt  # all of it, not the next photo
     return path
+
+
+def printed(paper, shape):
+    """How many inches the long side of a picture (h, w, ...) has, as large as it fits on paper (short, long side)."""
+    short, long = sorted(shape[:2])
+    return min(paper[1], paper[0] * long / short)
+
+
+def same(made, metadata):
+    """Whether a picture with this metadata was made in the same way, with whatever memory."""
+    return json.loads(json.dumps(made | {"memory": None})).items() <= (metadata | {"memory": None}).items()
+
+
+@contextlib.contextmanager
+def progress_bar(path, network, counts, shapes, sides):
+    """Give a callback of `stylize` that shows the progress and, as soon as it can tell, the time that it will take."""
+    work = [height * width * (TILED if side else 1) for (height, width), side in zip(shapes, sides)]  # of a step
+    done = np.cumsum([0, *np.repeat(work, counts)])  # before each step, and at the end
+    first = clock = None  # this run's first step; when what comes before `early` was compiled
+    with tqdm(total=done[-1], desc=path.name, bar_format=BAR) as bar:
+
+        def show(progress):
+            nonlocal first, clock
+            if first is None:
+                first, bar.initial, bar.n = progress.step, done[progress.step - 1], done[progress.step - 1]
+                if first > 1:
+                    tqdm.write(f"{path.name}: goes on at step {first} of {progress.total}", sys.stderr)
+            remaining = progress.total - first
+            early, later = (first + 3, first + 11) if remaining > 11 else (first, first + min(3, remaining))
+            clock = time.perf_counter() if progress.step <= early else clock
+            if progress.step == later:
+                rate = (time.perf_counter() - clock) / max(1, done[later] - done[early])
+                seconds = rate * (done[-1] - done[first - 1])
+                draft = "" if network.name == "slim" else "; a draft: --network slim, or --steps draft"
+                parts = f", the largest sizes in tiles of {sides[-1]} pixels" if sides[-1] else ""
+                tqdm.write(f"{path.name}: about {seconds:.0f} s with {network.name}{parts}{draft}", sys.stderr)
+            bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
+            bar.update(done[progress.step] - bar.n)
+
+        yield show

@@ -18,7 +18,7 @@ VALUES = 2**20  # about so many at a time
 class Rows:
     """A float32 array whose rows wait in a temporary file, which vanishes with this object, whatever happens.
 
-    Slices are read and written: rows[2:4] is an array, rows[2:4] = array changes the file.
+    Slices are read and written: rows[2:4] is an array, rows[2:4] = array changes the file. As an array it is a batch.
     """
 
     def __init__(self, array, folder=None):
@@ -33,6 +33,9 @@ class Rows:
     def __len__(self):
         return self.shape[0]
 
+    def __array__(self, dtype=None, copy=None):
+        return self[:][None]
+
     def __getitem__(self, rows):
         array = np.empty(self._find(rows), np.float32)
         self.file.readinto(array)
@@ -43,18 +46,23 @@ class Rows:
         self.file.write(np.ascontiguousarray(array, np.float32))
 
 
-def adam_on_bands(value_and_gradient, image, steps, on_step, learning_rate=0.02, folder=None):
+def adam_on_bands(value_and_gradient, image, steps, on_step, learning_rate=0.02, state=None, folder=None):
     """As optimize.adam_on_bands. folder: of the temporary files; None is the system's."""
-    bands = [Rows(band[0], folder) for band in pyramid.split(image)]
-    m, v = ([Rows(np.zeros(band.shape, np.float32), folder) for band in bands] for _ in range(2))
-    for t in range(1, steps + 1):
+    state = {} if state is None else state
+    if not state:
+        bands = pyramid.split(image)
+        state.update(t=1, bands=bands, m=map(np.zeros_like, bands), v=map(np.zeros_like, bands))
+        del bands
+    for name in ("bands", "m", "v"):
+        state[name] = [Rows(band[0], folder) for band in state[name]]
+    for t in range(state["t"], steps + 1):
         losses, gradient = value_and_gradient(image)
         on_step(image, losses)
         del image  # room for the next one
         gradient = np.array(gradient[0])
-        change(bands, gradient, m, v, t, learning_rate)
+        change(state["bands"], gradient, state["m"], state["v"], t, learning_rate)
         del gradient
-        image = tf.constant(join(bands)[None])
+        image, state["t"] = tf.constant(join(state["bands"])[None]), t + 1
     return image
 
 
