@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from stlib import checks
 from stlib.marking import marker
 from stlib.marking.__main__ import main
 
@@ -130,10 +131,15 @@ def test_a_lesson_of_the_course(mark, tmp_path):
     assert set(mark for column, mark in row.items() if column.startswith("03 ")) == {""} and row["note"] == ""
 
 
-def test_a_borrowed_answer_is_none(mark, tmp_path):
-    for k, answer in enumerate(BORROWED):
+def test_a_borrowed_answer_is_none(mark, tmp_path, capsys):
+    for answer in BORROWED[:3]:  # a reader is told
+        names = {"checks": checks}
+        exec(answer, names)
+        assert not checks.gram_by_loops(names["my_gram"])
+        assert "Hint: " in capsys.readouterr().out
+    for k, answer in enumerate(BORROWED[-2:]):  # and the marker, sees through a call
         save(tmp_path / f"submitted/{k}.ipynb", IMPORTS, answer, CHECKS[0], SOLVED[1], CHECKS[1])
-    assert [(*map(row.get, COLUMNS), row["note"]) for row in mark().values()] == [("0", "1", "")] * len(BORROWED)
+    assert [(*map(row.get, COLUMNS), row["note"]) for row in mark().values()] == [("0", "1", "")] * 2
 
 
 @pytest.mark.parametrize("missing", ["submitted", "notebooks"])

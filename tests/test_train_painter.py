@@ -88,7 +88,7 @@ def test_a_short_run_learns_and_its_file_paints(style, pictures, network, tmp_pa
     images.save(style, tmp_path / "style.png")
     out = tmp_path / "new/painter.npz"
     command = ["--style", str(tmp_path / "style.png"), "--images", str(tmp_path / "photos"), "--network", "slim"]
-    assert main(["painter", *command, "--out", str(out), "--steps", "80"]) == 0
+    assert main(["painter", *command, "--out", str(out), "--steps", "50"]) == 0
     printed = capsys.readouterr()
     assert "broken.png cannot be read" in printed.err and "last steps: content" in printed.out
     assert [path.name for path in out.parent.iterdir()] == ["painter.npz"]  # and no checkpoint
