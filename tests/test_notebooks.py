@@ -13,7 +13,7 @@ from conftest import ROOT
 from stlib import losses, network, optimize, pyramid
 
 FOLDER = ROOT / "notebooks"
-PATHS = sorted(FOLDER.glob("*.ipynb"))
+PATHS, TEMPLATE = sorted(FOLDER.glob("*.ipynb")), ROOT / "tools/lesson_template.ipynb"
 MARKER = "# NBVAL_CHECK_OUTPUT"
 TAUGHT = {
     name
@@ -25,7 +25,7 @@ TAUGHT = {
 } | {"stylize"}
 
 
-@pytest.fixture(params=PATHS, ids=[path.stem for path in PATHS])
+@pytest.fixture(params=[*PATHS, TEMPLATE], ids=lambda path: path.stem)
 def path(request):
     return request.param
 
@@ -100,10 +100,28 @@ def test_sizes(path, code):
     assert statistics.median(map(lines, code)) <= 8
 
 
-def test_core_words(path, text):
+def test_words(text):
     core = re.split(r"^## (?:Exercises|Go deeper)", "\n".join(text), flags=re.M)[0]
     core = re.sub(r"<details>.*?</details>", "", core, flags=re.S)
-    assert len(core.split()) <= 1800
+    assert len(core.split()) <= 1500
+    assert len(" ".join(text).split()) <= 2300
+
+
+def test_each_section_has_its_minutes(text):
+    sections = re.findall(r"^## (.+)\n+(.*)", "\n".join(text), re.M)
+    unmarked = {heading for heading, below in sections if not re.fullmatch(r"\*about \d+ minutes?\*", below)}
+    assert unmarked <= {"Recap", "Check yourself", "Further reading"}
+
+
+def test_figures_are_numbered(cells):
+    written = "\n".join(c.source for c in cells if c.cell_type == "markdown" and not c.metadata.get("tags"))
+    numbers = [int(number) for number in re.findall(r"^\*Figure (\d+)", written, re.M)]
+    assert numbers == list(range(1, len(numbers) + 1)) != []
+    assert set(map(int, re.findall(r"[Ff]igures? (\d+)", written))) <= set(numbers), "a figure that there is not"
+
+
+def test_three_outputs_are_compared(code):
+    assert sum(MARKER in cell.source for cell in code) >= 3
 
 
 def test_figures_are_described(cells):

@@ -1,7 +1,7 @@
 """Tiles beside the whole picture: time of a step, growth with the size, peak memory. Run with `make bench`; no test.
 
-Times are multiples of the untiled step at 1,024 px and, as the size grows, seconds for a million pixels. A peak is that
-of a process of its own, less what it held when network and pictures were there.
+Times are multiples of the untiled step at 1,024 px and, as the size grows, seconds for a million pixels: a table, and
+out/growth.png. A peak is that of a process of its own, less what it held when network and pictures were there.
 """
 
 import os
@@ -9,9 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 
+import matplotlib.pyplot as plt
 import numpy as np
 import psutil
 
@@ -26,6 +28,7 @@ def main():
     """Print all measurements; with a network, a size and bytes of memory, only those of that run."""
     if len(sys.argv) > 1:
         return print(*step(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for name, sizes in (("slim", (512, 1024, 2048, 4096)), ("vgg16", (1024, 4096))):
         whole, _, _ = run(name, 1024, 1e12)
         print(f"{name}: a step at 1024 px untiled {whole:.1f} s; in tiles", end=" ")
@@ -33,10 +36,21 @@ def main():
             seconds, _, side = run(name, 1024, memory)
             print(f"of {side} px: {seconds / whole:.2f} of that", end="; ", flush=True)
         print()
+        grown = []
         for size in sizes:
             seconds, peak, side = run(name, size, MEMORY)
             rate = seconds / (0.75 * size**2 / 1e6)
+            grown.append((size, rate, peak / 1e9))
             print(f"{size:5} px: tile {side}, {rate:.2f} s a million pixels, peak {peak / 1e9:.2f} GB", flush=True)
+        for axis, values in zip(axes, list(zip(*grown))[1:]):
+            axis.loglog(sizes, values, marker="o" if name == "slim" else "s", label=name)
+    for axis, label in zip(axes, ("seconds for a million pixels", "peak in GB")):
+        axis.set(xlabel="longest side in pixels", ylabel=label)
+        axis.legend()
+    out = Path(__file__).parents[2] / "out/growth.png"
+    out.parent.mkdir(exist_ok=True)
+    figure.savefig(out, dpi=120)
+    print(out)
 
 
 def run(*arguments):
