@@ -17,6 +17,7 @@ RECIPES = {
 }
 RECIPES["vgg19"] = RECIPES["vgg16"]  # the same kind of network; expected, not tuned
 
+LARGE = 1024  # pixels: of two networks, the second paints the scales above
 COARSEST = 256  # pixels, about: longest side of the first scale; each scale is 1.41 times the last
 STEPS, FEWER, FEWEST = 60, 0.64, 20  # at the first scale, then 0.64 times as many, at least 20
 EFFORTS = {"draft": 0.5, "normal": 1.0, "fine": 2.0}  # times that many steps

@@ -12,6 +12,7 @@ import warnings
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import psutil
 import tensorflow as tf
@@ -21,7 +22,7 @@ from stlib.large import rows as by_rows
 from stlib.large import tiles
 from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
 from stlib.network import check_layers, feature_extractor, floats_per_pixel, load_network, minimum_side
-from stlib.settings import OUTSIDE, REACH, TERMS, Settings
+from stlib.settings import LARGE, OUTSIDE, REACH, TERMS, Settings
 
 STATISTICS = {"gram": gram_per_position, "split": split_statistics}
 METHODS = {"pyramid": optimize.adam_on_bands, "adam": optimize.adam, "lbfgs": optimize.lbfgs}
@@ -64,7 +65,9 @@ class Progress:
 def stylize(content, style, network=None, *, init="content", callback=None, resume=None, **settings):
     """Paint `content` in the style of `style` and return a Result.
 
-    content, style: float images (h, w, 3), RGB in [0, 1]. network: from `load_network`; None loads the default.
+    content, style: float images (h, w, 3), RGB in [0, 1].
+    network: from `load_network`; None loads the default. Of two in a tuple, the second paints the scales above 1,024
+        pixels: what a large picture looks like is decided before, so a quicker one does.
     init: where to start, "content", "style", "noise" (drawn with `seed`) or an image.
     callback: called with a Progress after each evaluation of the loss.
     resume: path of a file where a long run keeps its state, about once a minute. If it is there, the run goes on
@@ -75,10 +78,10 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     content, style = images.as_image(content, "content"), images.as_image(style, "style")
     network = _default_network(os.environ.get("STLIB_NETWORK")) if network is None else network
     settings = Settings(init=init if isinstance(init, str) else "image", **settings)
-    settings, counts, shapes, style_shapes, sides = plan(content, style, network, settings)
-    how = network, settings.content_layers, tuple(settings.style_layers.items()), settings.statistics
-    weights = {name: float(getattr(settings, f"{name}_weight")) for name in TERMS}
-    image, interrupted, diverged = _start(init, content, style, shapes[0], settings.seed), False, False
+    scales = plan(content, style, network, settings)
+    settings = settings if isinstance(network, tuple) else scales[0].settings
+    total, image = sum(scale.steps for scale in scales), _start(init, content, style, scales[0].shape, settings.seed)
+    interrupted = diverged = False
     kept = resume and _checkpoint(resume, settings, network, content, style, image)
     first, rows, state = kept.begun if kept and kept.begun else (1, [], {})
     folder = kept and kept.path.parent  # of temporary files: the system's may be small, or held in memory
@@ -90,24 +93,26 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
         if not np.isfinite(losses["total"]):
             raise FloatingPointError(losses["total"])
         if kept:
-            kept.renew(scale, rows, batch, state)
-        rows.append(losses | {"scale": scale})
-        progress = Progress(len(rows), sum(counts), scale, len(counts), losses, batch)
+            kept.renew(number, rows, batch, state)
+        rows.append(losses | {"scale": number})
+        progress = Progress(len(rows), total, number, len(scales), losses, batch)
         image = progress.image()  # the last good picture
         if callback:
             callback(progress)
 
     try:
-        for scale, count in list(enumerate(counts, start=1))[first - 1 :]:
-            photo, painting = images.resize(content, shapes[scale - 1]), images.resize(style, style_shapes[scale - 1])
-            content_targets, style_targets, value_and_gradient = _losses(*how, sides[scale - 1], folder)
-            minimize = _minimizer(settings, sides[scale - 1], state, folder)
+        for number in range(first, len(scales) + 1):
+            scale = scales[number - 1]
+            photo, painting = images.resize(content, scale.shape), images.resize(style, scale.style_shape)
+            content_targets, style_targets, value_and_gradient = _losses(scale, folder)
+            minimize = _minimizer(scale, state, folder)
+            weights = {name: float(getattr(scale.settings, f"{name}_weight")) for name in TERMS}
             moves = [(move, content_targets(photo[None], move)) for move in _moves(settings.method, settings.seed)]
             A = style_targets(painting[None])
             losses_at = _in_turns(value_and_gradient, moves, A, weights, state.get("t", 1))
             if not state:
-                image = images.resize(image, photo.shape[:2])
-            batch = minimize(losses_at, tf.constant(state.pop("image", image[None])), count, on_step)
+                image = images.resize(image, scale.shape)
+            batch = minimize(losses_at, tf.constant(state.pop("image", image[None])), scale.steps, on_step)
             if not np.isfinite(batch).all():
                 raise FloatingPointError(np.nan)
             image = np.clip(batch[0], 0, 1)
@@ -119,12 +124,12 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     except FloatingPointError as loss:
         interrupted = diverged = True
         warnings.warn(
-            f"The loss became {loss} at step {len(rows) + 1} of {sum(counts)}: the picture before it is returned; "
+            f"The loss became {loss} at step {len(rows) + 1} of {total}: the picture before it is returned; "
             "try a smaller learning rate or smaller weights.",
             stacklevel=2,
         )
-    history = {name: np.array([row[name] for row in rows]) for name in (*weights, "total", "scale")}
-    return Result(images.resize(image, shapes[-1]), history, asdict(settings), interrupted, diverged)
+    history = {name: np.array([row[name] for row in rows]) for name in (*TERMS, "total", "scale")}
+    return Result(images.resize(image, scales[-1].shape), history, asdict(settings), interrupted, diverged)
 
 
 @functools.lru_cache(maxsize=1)
@@ -132,22 +137,24 @@ def _default_network(name):
     return load_network(name)
 
 
-def _losses(network, content_layers, style_layers, statistics, side, folder):
+def _losses(scale, folder):
     """Three functions of images of any size: the two targets, and the losses with their gradient; tiled if need be."""
-    if side is None:
-        return _compile(network, content_layers, style_layers, statistics)
-    large = tiles.Tiles(network, content_layers, style_layers, statistics, side, folder=folder)
+    settings = scale.settings
+    how = scale.network, settings.content_layers, tuple(settings.style_layers.items()), settings.statistics
+    if scale.side is None:
+        return _compile(*how)
+    large = tiles.Tiles(*how, scale.side, folder=folder)
     return large.content_targets, large.style_targets, large.value_and_gradient
 
 
-def _minimizer(settings, side, state, folder):
+def _minimizer(scale, state, folder):
     """The method with its settings. state: see optimize.adam_on_bands; folder: of temporary files."""
-    if settings.method == "lbfgs":
-        return METHODS["lbfgs"]
-    options = dict(learning_rate=settings.learning_rate)
-    if settings.method == "pyramid":
-        options |= dict(state=state) if side is None else dict(state=state, folder=folder)
-    return functools.partial(METHODS[settings.method] if side is None else by_rows.adam_on_bands, **options)
+    method, rate = scale.settings.method, scale.settings.learning_rate
+    if method != "pyramid":
+        return METHODS[method] if method == "lbfgs" else functools.partial(METHODS[method], learning_rate=rate)
+    if scale.side:
+        return functools.partial(by_rows.adam_on_bands, learning_rate=rate, state=state, folder=folder)
+    return functools.partial(optimize.adam_on_bands, learning_rate=rate, state=state)
 
 
 def _checkpoint(path, settings, network, content, style, start):
@@ -155,7 +162,8 @@ def _checkpoint(path, settings, network, content, style, start):
         raise ValueError(f"A checkpoint is kept by the method 'pyramid' only, and method is {settings.method!r}.")
     made = dict(content=content, style=style, start=start if settings.init == "image" else np.zeros(0))
     made = {name: checkpoint.digest(each) for name, each in made.items()} | asdict(settings)
-    made["network"] = checkpoint.digest(*network.get_weights())
+    networks = network if isinstance(network, tuple) else (network,)
+    made["network"] = checkpoint.digest(*(array for each in networks for array in each.get_weights()))
     del made["memory"]  # tiles give the same picture
     return checkpoint.Checkpoint(path, made)
 
@@ -234,34 +242,39 @@ def _compile(network, content_layers, style_layers, statistics):
     return content_targets, style_targets, value_and_gradient
 
 
-class Plan(NamedTuple):
-    """What `stylize` will do: for each scale, coarse to fine, its steps, the heights and widths of content and style,
-    and the side of the tiles in which they are computed, None for the whole picture at once."""
+class Scale(NamedTuple):
+    """One of the scales of `stylize`: its network, with the Settings that suit it, how many steps, height and width of
+    content and style, and the side of the tiles in which they are computed, None for the whole picture at once."""
 
+    network: keras.Model
     settings: Settings
-    counts: list
-    shapes: list
-    style_shapes: list
-    sides: list
+    steps: int
+    shape: tuple
+    style_shape: tuple
+    side: int | None
 
 
 def plan(content, style, network, settings):
-    """Check that the Settings suit pictures, network and memory, before any computing; fill in what suits the network.
+    """Check that the Settings suit pictures, network (or two) and memory, before any computing.
 
-    Returns a Plan. Raises ValueError in one sentence.
+    Returns a list of Scales, coarse to fine. Raises ValueError in one sentence.
     """
-    settings = settings.of(network.name)
-    layers = *settings.content_layers, *settings.style_layers
-    check_layers(network, settings.content_layers)
-    check_layers(network, settings.style_layers)
-    counts, minimum = settings.counts(), max(minimum_side(network, layers), 2 * REACH)
+    networks = network if isinstance(network, tuple) else (network,)
+    for each in networks:
+        check_layers(each, settings.content_layers)
+        check_layers(each, settings.of(each.name).style_layers)
+    layers = {*settings.content_layers, *settings.of(networks[0].name).style_layers}
+    counts, minimum = settings.counts(), max(*(minimum_side(each, layers) for each in networks), 2 * REACH)
     size, shapes = settings.size, (style.shape, content.shape)
     smallest = max(-(-minimum * max(shape[:2]) // min(shape[:2])) for shape in shapes)
     free = psutil.virtual_memory().available
     memory = min(settings.memory or free, free)
 
+    def network_at(size):
+        return networks[-1 if size > LARGE else 0]
+
     def side_at(size):
-        return _side(network, layers, [images.fit(shape, size) for shape in shapes], settings.method, memory)
+        return _side(network_at(size), layers, [images.fit(shape, size) for shape in shapes], settings.method, memory)
 
     for name, shape in zip(("style", "content"), shapes):
         height, width = (round(side * size / max(shape[:2])) for side in shape[:2])
@@ -273,7 +286,7 @@ def plan(content, style, network, settings):
                 f"on the short side: {remedy if works else 'it is too narrow for these layers, so crop its long side'}."
             )
     if side_at(size) == 0:
-        largest, (_, shape) = size, (images.fit(shape, size) for shape in shapes)
+        largest, shape, network = size, images.fit(content.shape, size), network_at(size)
         least = tiles.bytes_needed(network, layers, shape, tiles.smallest_side(network, layers))
         needed = least if settings.method == "pyramid" else _bytes_needed(network, layers, shape, settings.method)
         while largest >= smallest and side_at(largest) == 0:
@@ -285,8 +298,12 @@ def plan(content, style, network, settings):
             f"{smaller}close other programs."
         )
     shapes, style_shapes = (_scales(shape, size, len(counts), minimum) for shape in reversed(shapes))
-    sides = [_side(network, layers, pair, settings.method, memory) for pair in zip(shapes, style_shapes)]
-    return Plan(settings, counts, shapes, style_shapes, sides)
+    scales = []
+    for count, *pair in zip(counts, shapes, style_shapes):
+        network = network_at(max(pair[0]))
+        side = _side(network, layers, pair, settings.method, memory)
+        scales.append(Scale(network, settings.of(network.name), count, *pair, side))
+    return scales
 
 
 def _bytes_needed(network, layers, shape, method):

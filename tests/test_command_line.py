@@ -177,6 +177,8 @@ BAD = {  # so that nothing can be painted: exit status 2
         [CAT, WAVE, "--network", "vgg99"],
         r"no network vgg99: give 'slim', 'vgg16', 'vgg19' or the path",
     ),
+    "three networks": ([CAT, WAVE, "--network", "slim+slim+slim"], "are 3 networks: give one, or two such as vgg16"),
+    "second network": ([CAT, WAVE, "--network", "slim+vgg99"], "no network vgg99: give 'slim', 'vgg16', 'vgg19' or"),
     "memory": ([CAT, WAVE, "--size", "900000"], r"needs about .* GB of memory and .* free: take a size of at most"),
     "format": ([CAT, WAVE, "-o", "{odd}/a.bmp"], r"a\.bmp has the ending '\.bmp', expected one of \.png"),
     "below a file": ([CAT, WAVE, "-o", "{odd}/text.jpg/a.png"], r"a\.png cannot be written: choose a folder"),
@@ -215,6 +217,10 @@ def test_vgg16_unless_another_is_named(tmp_path, monkeypatch):
     assert made_with() == "vgg16"
     monkeypatch.setenv("STLIB_NETWORK", "slim")
     assert made_with() == "slim" and made_with("--network", "vgg16") == "vgg16"
+    assert made_with("--network", "vgg16+slim") == "vgg16"  # at this size
+    monkeypatch.setattr("stlib.stylize.LARGE", 30)
+    assert made_with("--network", "vgg16+slim") == "slim"
+    assert made_with("--network", "vgg16+slim", "--size", "40", "--steps", "1,1") == "vgg16+slim"
 
 
 @pytest.mark.parametrize("word, steps", [("draft", 30), ("normal", 60), ("fine", 120)])

@@ -255,6 +255,25 @@ def test_no_scale_is_under_the_minimum():
     assert all(min(shape) >= 16 for shape in _scales((1000, 17), 1000, 5, 16))
 
 
+def test_of_two_networks_the_second_paints_the_large_scales(network, lake, starry, monkeypatch):
+    """Each with what suits it; the first alone if the picture is small."""
+    vgg16 = load_network("vgg16")
+    monkeypatch.setattr("stlib.stylize.LARGE", 100)
+    scales = plan(lake, starry, (vgg16, network), Settings(size=140, steps=(2, 2)))
+    assert [scale.network.name for scale in scales] == ["vgg16", "slim"]
+    assert [scale.settings.content_weight for scale in scales] == [
+        RECIPES[n]["content_weight"] for n in ("vgg16", "slim")
+    ]
+    both = stylize(lake, starry, (vgg16, network), size=140, steps=(2, 2))
+    first = stylize(lake, starry, vgg16, size=99, steps=(2,))
+    then = stylize(lake, starry, network, size=140, steps=(2,), init=first.image)
+    np.testing.assert_array_equal(both.image, then.image)
+    assert both.settings["content_weight"] is None
+    np.testing.assert_array_equal(stylize(lake, starry, (vgg16, network), **both.settings).image, both.image)
+    small = stylize(lake, starry, (vgg16, network), size=99, steps=(2,))
+    np.testing.assert_array_equal(small.image, first.image)
+
+
 SIDE = st.integers(1, 3000)
 
 

@@ -23,6 +23,7 @@ SIZE, NETWORK = 512, "vgg16"  # beauty first
 PAPERS = {"A5": (148, 210), "A4": (210, 297), "A3": (297, 420), "A2": (420, 594), "A1": (594, 841)}  # millimeters
 DPI = 300  # of a good print, seen from near
 TILED = 1.7  # a step in tiles takes about so many times as long: margins, and a second pass forward
+SLOWER = 6  # a step with VGG16 takes about so many times as long as with slim
 SHOWN = {"size": SIZE, "memory": "all that is free"}  # as defaults
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
@@ -42,13 +43,17 @@ def main(arguments):
     settings = Settings(**{name: getattr(options, name) for name in OPTIONS} | {"size": size})
     paths = output_paths(options.content, options.style, options.out, name)
     style = images.load(options.style, enough=size)
-    files.check_network(name)
+    names = [name] if Path(name).exists() else name.split("+")
+    if len(names) > 2:
+        raise ValueError(f"{name} are {len(names)} networks: give one, or two such as vgg16+slim.")
+    for each in names:
+        files.check_network(each)
     failed = [photo for photo in options.content if not program.attempt(is_picture, photo)]
     if len(failed) < len(paths):
         with program.quiet():
             from stlib.network import load_network
             from stlib.stylize import plan
-        network = load_network(name)
+        network = tuple(map(load_network, names)) if len(names) == 2 else load_network(name)
         plan(style, style, network, settings)  # says what is wrong with the settings or the painting
     for photo, path in zip(options.content, paths):
         if photo not in failed and not program.attempt(paint, photo, path, options, style, network, settings):
@@ -67,7 +72,7 @@ def parser():
     parser.add_argument("content", nargs="+", type=Path, metavar="CONTENT", help="the photos to paint")
     parser.add_argument("style", type=Path, metavar="STYLE", help="the painting to take the style from")
     parser.add_argument("-o", "--out", type=Path, required=True, help="file to write; a folder for several photos")
-    networks = "vgg16, slim (six times as fast), vgg19 (80 MB, once), or a path"
+    networks = "vgg16, slim (six times as fast), vgg16+slim (above 1,024 px slim), vgg19 (80 MB, once), or a path"
     parser.add_argument("--network", help=f"{networks} ({NETWORK})")
     parser.add_argument("--keep-colors", action="store_true", help="transfer luminance only, keep the photo's colors")
     parser.add_argument("--resume", action="store_true", help="go on with what was begun and is not finished")
@@ -152,9 +157,11 @@ def paint(name, path, options, style, network, settings):
         length = printed(options.paper, content.shape)
         settings = dataclasses.replace(settings, size=int(DPI * length) if options.size is None else options.size)
         dpi = settings.size / length
-    settings, counts, shapes, _, sides = plan(content, style, network, settings)
-    images.check_sides(path, shapes[-1])
-    made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=network.name)
+    scales = plan(content, style, network, settings)
+    images.check_sides(path, scales[-1].shape)
+    names = "+".join(dict.fromkeys(scale.network.name for scale in scales))
+    settings = settings if isinstance(network, tuple) else scales[0].settings
+    made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=names)
     made |= dict(inputs=checkpoint.digest(content, style), **dataclasses.asdict(settings))
     if options.resume and path.exists() and not kept.exists() and same(made, images.load_metadata(path)):
         print(f"{path} is there already")
@@ -162,9 +169,9 @@ def paint(name, path, options, style, network, settings):
     if kept.exists() and not options.resume:
         program.complain(f"{kept} was left by a run that --resume would have gone on with: this one begins anew.")
         kept.unlink()
-    pair = color.gray_pair(content, style) if options.keep_colors else (content, style)
-    with progress_bar(path, network, counts, shapes, sides) as show:
-        result = stylize(*pair, network, callback=show, resume=kept, **dataclasses.asdict(settings))
+    seen = color.gray_pair(content, style) if options.keep_colors else (content, style)
+    with progress_bar(path, names, scales) as show:
+        result = stylize(*seen, network, callback=show, resume=kept, **dataclasses.asdict(settings))
     image = result.image
     if options.keep_colors:
         image = color.with_luminance(images.resize(content, image.shape[:2]), color.luminance(image))
@@ -190,10 +197,12 @@ def same(made, metadata):
 
 
 @contextlib.contextmanager
-def progress_bar(path, network, counts, shapes, sides):
+def progress_bar(path, names, scales):
     """Give a callback of `stylize` that shows the progress and, as soon as it can tell, the time that it will take."""
-    work = [height * width * (TILED if side else 1) for (height, width), side in zip(shapes, sides)]  # of a step
-    done = np.cumsum([0, *np.repeat(work, counts)])  # before each step, and at the end
+    # A step takes as long as it has pixels, and as the network is slow.
+    slow = [(1 if scale.network.name == "slim" else SLOWER) * (TILED if scale.side else 1) for scale in scales]
+    work = [each * np.prod(scale.shape) for each, scale in zip(slow, scales)]
+    done = np.cumsum([0, *np.repeat(work, [scale.steps for scale in scales])])  # before each step, and at the end
     first = clock = None  # this run's first step; when what comes before `early` was compiled
     with tqdm(total=done[-1], desc=path.name, bar_format=BAR) as bar:
 
@@ -209,9 +218,10 @@ def progress_bar(path, network, counts, shapes, sides):
             if progress.step == later:
                 rate = (time.perf_counter() - clock) / max(1, done[later] - done[early])
                 seconds = rate * (done[-1] - done[first - 1])
-                draft = "" if network.name == "slim" else "; a draft: --network slim, or --steps draft"
-                parts = f", the largest sizes in tiles of {sides[-1]} pixels" if sides[-1] else ""
-                tqdm.write(f"{path.name}: about {seconds:.0f} s with {network.name}{parts}{draft}", sys.stderr)
+                draft = "" if names == "slim" else "; a draft: --network slim, or --steps draft"
+                side = scales[-1].side
+                parts = f", the largest sizes in tiles of {side} pixels" if side else ""
+                tqdm.write(f"{path.name}: about {seconds:.0f} s with {names}{parts}{draft}", sys.stderr)
             bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
             bar.update(done[progress.step] - bar.n)
 

@@ -65,7 +65,7 @@ def step(name, size, memory):
     network, rng = load_network(name), np.random.default_rng(0)
     content, style = rng.uniform(size=(2, size * 3 // 4, size, 3)).astype(np.float32)
     settings = dict(size=size, steps=(3,), memory=memory)
-    side = plan(content, style, network, Settings(**settings)).sides[-1]
+    side = plan(content, style, network, Settings(**settings))[-1].side
     process, times, peaks = psutil.Process(), [], [0]
     before, ended = process.memory_info().rss, threading.Event()
 
