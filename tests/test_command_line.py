@@ -218,7 +218,7 @@ def test_vgg16_unless_another_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("STLIB_NETWORK", "slim")
     assert made_with() == "slim" and made_with("--network", "vgg16") == "vgg16"
     assert made_with("--network", "vgg16+slim") == "vgg16"  # at this size
-    monkeypatch.setattr("stlib.stylize.LARGE", 30)
+    monkeypatch.setattr("stlib.scales.LARGE", 30)
     assert made_with("--network", "vgg16+slim") == "slim"
     assert made_with("--network", "vgg16+slim", "--size", "40", "--steps", "1,1") == "vgg16+slim"
 

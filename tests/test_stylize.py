@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from stlib import images, optimize
 from stlib.network import load_network
+from stlib.scales import _scales, plan
 from stlib.settings import COARSEST, RECIPES, STYLE_LAYERS, Settings
-from stlib.stylize import METHODS, _compile, _moved, _moves, _scales, plan, stylize
+from stlib.stylize import METHODS, _compile, _moved, _moves, stylize
 
 FAST = dict(size=48, steps=(3, 2))
 
@@ -258,7 +259,7 @@ def test_no_scale_is_under_the_minimum():
 def test_of_two_networks_the_second_paints_the_large_scales(network, lake, starry, monkeypatch):
     """Each with what suits it; the first alone if the picture is small."""
     vgg16 = load_network("vgg16")
-    monkeypatch.setattr("stlib.stylize.LARGE", 100)
+    monkeypatch.setattr("stlib.scales.LARGE", 100)
     scales = plan(lake, starry, (vgg16, network), Settings(size=140, steps=(2, 2)))
     assert [scale.network.name for scale in scales] == ["vgg16", "slim"]
     assert [scale.settings.content_weight for scale in scales] == [

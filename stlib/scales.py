@@ -1,0 +1,100 @@
+"""The scales of a picture, coarse to fine: what `stylize` will do, and whether it can, known before it begins."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import psutil
+
+from stlib import images
+from stlib.large import tiles
+from stlib.network import check_layers, floats_per_pixel, minimum_side
+from stlib.settings import LARGE, REACH, Settings
+
+
+class Scale(NamedTuple):
+    """One of the scales of `stylize`: its network, with the Settings that suit it, how many steps, height and width of
+    content and style, and the side of the tiles in which they are computed, None for the whole picture at once."""
+
+    network: keras.Model
+    settings: Settings
+    steps: int
+    shape: tuple
+    style_shape: tuple
+    side: int | None
+
+
+def plan(content, style, network, settings):
+    """Check that the Settings suit pictures, network (or two) and memory, before any computing.
+
+    Returns a list of Scales, coarse to fine. Raises ValueError in one sentence.
+    """
+    networks = network if isinstance(network, tuple) else (network,)
+    for each in networks:
+        check_layers(each, settings.content_layers)
+        check_layers(each, settings.of(each.name).style_layers)
+    layers = {*settings.content_layers, *settings.of(networks[0].name).style_layers}
+    counts, minimum = settings.counts(), max(*(minimum_side(each, layers) for each in networks), 2 * REACH)
+    size, shapes = settings.size, (style.shape, content.shape)
+    smallest = max(-(-minimum * max(shape[:2]) // min(shape[:2])) for shape in shapes)
+    free = psutil.virtual_memory().available
+    memory = min(settings.memory or free, free)
+
+    def network_at(size):
+        return networks[-1 if size > LARGE else 0]
+
+    def side_at(size):
+        return _side(network_at(size), layers, [images.fit(shape, size) for shape in shapes], settings.method, memory)
+
+    def too_large(size):
+        return 0 in (side_at(size), side_at(min(size, LARGE)))  # the last scale of each network
+
+    for name, shape in zip(("style", "content"), shapes):
+        height, width = (round(side * size / max(shape[:2])) for side in shape[:2])
+        if min(height, width) < minimum:
+            works = side_at(smallest) is None
+            remedy = f"take a size of at least {smallest}, or shallower layers"
+            raise ValueError(
+                f"The {name} image is {width} x {height} pixels at size {size}, and the deepest layer needs {minimum} "
+                f"on the short side: {remedy if works else 'it is too narrow for these layers, so crop its long side'}."
+            )
+    if too_large(size):
+        largest, shape, network = size, images.fit(content.shape, size), network_at(size)
+        least = tiles.bytes_needed(network, layers, shape, tiles.smallest_side(network, layers))
+        needed = least if settings.method == "pyramid" else _bytes_needed(network, layers, shape, settings.method)
+        while largest >= smallest and too_large(largest):
+            largest = int(0.95 * largest)
+        smaller = f"take a size of at most {largest}, or " if largest >= smallest else ""  # of others, none would do
+        raise ValueError(
+            f"Size {size} needs about {needed / 1e9:.2g} GB of memory and {memory / 1e9:.2g} GB "
+            f"{'are free' if memory == free else 'may be used'}: "
+            f"{smaller}close other programs."
+        )
+    shapes, style_shapes = (_scales(shape, size, len(counts), minimum) for shape in reversed(shapes))
+    scales = []
+    for count, *pair in zip(counts, shapes, style_shapes):
+        network = network_at(max(pair[0]))
+        side = _side(network, layers, pair, settings.method, memory)
+        scales.append(Scale(network, settings.of(network.name), count, *pair, side))
+    return scales
+
+
+def _bytes_needed(network, layers, shape, method):
+    # Measured at 512 and 1024 px: 1,120 bytes a pixel with slim (104 activations), 2,780 with VGG16 (296); 1,100 more
+    # with L-BFGS-B. Some room on top.
+    return shape[0] * shape[1] * (300 + 9 * floats_per_pixel(network, layers) + (1200 if method == "lbfgs" else 0))
+
+
+def _side(network, layers, shapes, method, memory):
+    """The side of tiles for the larger of `shapes`: None if it fits in `memory` whole, 0 if not even in tiles."""
+    shape = max(shapes, key=np.prod)
+    if _bytes_needed(network, layers, shape, method) <= memory:
+        return None
+    return tiles.choose_side(network, layers, shape, memory) if method == "pyramid" else 0
+
+
+def _scales(shape, size, count, minimum):
+    """Heights and widths from coarse to fine, the last with longest side `size`, no side under `minimum`."""
+    full = images.fit(shape, size)
+    factors = [max(2 ** (-k / 2), minimum / min(full)) for k in reversed(range(count))]
+    return [tuple(max(minimum, round(side * factor)) for side in full) for factor in factors]
