@@ -295,10 +295,6 @@ def largest(height, width, stride, margin, room):
     return max((side for side in sides if read(side, margin) <= room), default=0)
 
 
-def least(height, width, stride, margin, room):
-    return stride if read(stride, margin) <= room else 0
-
-
 def whole_tiles(height, width, stride, margin, room):
     """Sides that divide both lengths, if there are any."""
     sides = [s for s in range(stride, max(height, width) + stride, stride) if read(s, margin) <= room]
@@ -353,7 +349,6 @@ cheapest_side = Exercise(
         "try multiples of the stride only.": but(cheapest, step=1),
         "a tile that needs exactly `room` fits: <=.": but(cheapest, fits=np.less),
         "of equally cheap sides the smallest is asked for.": but(cheapest, last=True),
-        "smaller tiles need less memory and read more: look for the fewest positions read.": least,
         "tiles need not divide the picture: the last one may be narrow.": whole_tiles,
         "the fewest tiles may read more than some smaller ones: multiply by what each reads.": fewest_tiles,
         "height and width have their own numbers of tiles.": squares,
