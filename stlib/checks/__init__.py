@@ -9,6 +9,7 @@ from stlib.checks.appendix_A2 import boxed_lbfgs, damped_pair, projected_gradien
 from stlib.checks.appendix_A3 import best_readout, merged_predictor, multiply_adds, rescaled_pair
 from stlib.checks.appendix_A4 import content_map, feathered_guides, found_mix, guided_moments
 from stlib.checks.appendix_A5 import fair_shards, flicker, instance_normalization, transposed_writes
+from stlib.checks.appendix_A6 import chain_margin, cheapest_side, found_side, joined_statistics
 from stlib.checks.lesson_01 import diagonal_kernel, five_strangers, stack_summary, strided_convolution
 from stlib.checks.lesson_02 import average_pooling, content_target, preprocess_and_inverse, values_that_see
 from stlib.checks.lesson_03 import error_from_positions, gram_by_loops, gram_per_position, strength_free_error
