@@ -5,6 +5,8 @@ import inspect
 import itertools
 import re
 import statistics
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -92,6 +94,18 @@ def test_executed_in_order_and_clean(code):
             assert output.output_type != "error"
             assert output.get("name") != "stderr"
             assert "image/png" not in output.get("data", {}), "figures are stored as JPEG: call plots.use_style()"
+
+
+def test_no_lesson_begins_with_a_red_box(code):
+    """TensorFlow's greeting looks like an error: stlib, imported first, drops it in a notebook."""
+    (first, *_) = re.findall(r"^(?:from|import) (stlib|keras|tensorflow)", code[0].source, re.M)
+    assert first == "stlib"
+
+
+def test_tensorflow_greets_nobody_in_a_notebook():
+    kernel = "import sys, types; sys.modules['ipykernel'] = types.ModuleType('ipykernel')"
+    done = subprocess.run([sys.executable, "-c", f"{kernel}; import stlib, keras"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
 
 
 def test_sizes(path, code):

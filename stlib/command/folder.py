@@ -13,6 +13,7 @@ from tqdm import tqdm
 from stlib import animation, disk, images
 from stlib import weights as files
 from stlib.command import program
+from stlib.quiet import quiet
 
 ENDINGS = (*images.FORMATS, ".gif")  # of paintings, which keep the names of the photos
 OTHER_ENDINGS = {*".apng .avif .bmp .heic .heif .hif .jfif .jp2 .jpe .jxl .ppm .psd .svg .tga".split(), *images.RAW}
@@ -55,7 +56,7 @@ def main(arguments):
     jobs = find(options.files, options.out)[part - 1 :: count]
     files.read_painter(options.painter)  # says what is wrong with it now: importing TensorFlow takes seconds
     disk.check_folder(options.out)
-    with program.quiet():
+    with quiet():
         from stlib.painter import load_painter
     painter = load_painter(options.painter)
     made = dict(painter=Path(options.painter).stem, size=options.size)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from stlib import checkpoint, color, images
 from stlib import weights as files
 from stlib.command import program
+from stlib.quiet import quiet
 from stlib.settings import EFFORTS, RECIPES, Settings
 
 # The settings that say what they are about are options, of the same name; a picture of one's own may take longer.
@@ -50,7 +51,7 @@ def main(arguments):
         files.check_network(each)
     failed = [photo for photo in options.content if not program.attempt(is_picture, photo)]
     if len(failed) < len(paths):
-        with program.quiet():
+        with quiet():
             from stlib.network import load_network
             from stlib.stylize import plan
         network = tuple(map(load_network, names)) if len(names) == 2 else load_network(name)

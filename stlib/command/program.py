@@ -91,17 +91,3 @@ def attempt(work, source, *arguments):
     except Exception as error:  # whatever is wrong with one file, the next gets its turn
         text = sentence(error)
         complain(text if str(source) in text else f"{source}: {text}")
-
-
-@contextlib.contextmanager
-def quiet():
-    """Drop what libraries print on stderr: TensorFlow greets when it is imported, which looks like an error."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(null)
