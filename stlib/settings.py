@@ -19,7 +19,8 @@ RECIPES["vgg19"] = RECIPES["vgg16"]  # the same kind of network; expected, not t
 
 LARGE = 1024  # pixels: of two networks, the second paints the scales above
 COARSEST = 256  # pixels, about: longest side of the first scale; each scale is 1.41 times the last
-STEPS, FEWER, FEWEST = 60, 0.64, 20  # at the first scale, then 0.64 times as many, at least 20
+STEPS, FEWER = 60, 0.64  # at the first scale, then 0.64 times as many
+FEWEST, FEWEST_LARGE = 20, 14  # at least so many, up to LARGE and above
 EFFORTS = {"draft": 0.5, "normal": 1.0, "fine": 2.0}  # times that many steps
 REACH = 4  # pixels by which the picture moves at most
 OUTSIDE = 10.0  # weight of the mean squared distance of the values from [0, 1]
@@ -102,7 +103,9 @@ class Settings:
         """How many steps at each scale, coarse to fine."""
         if self.steps in EFFORTS:
             scales = 1 + max(0, round(2 * np.log2(self.size / COARSEST)))
-            return [round(EFFORTS[self.steps] * max(FEWEST, STEPS * FEWER**k)) for k in range(scales)]
+            sizes = [self.size * 2 ** (-k / 2) for k in reversed(range(scales))]
+            least = [FEWEST if size <= LARGE else FEWEST_LARGE for size in sizes]
+            return [round(EFFORTS[self.steps] * max(least[k], STEPS * FEWER**k)) for k in range(scales)]
         counts = _tuple(self.steps)
         if not counts or not all(isinstance(count, (int, np.integer)) and count >= 1 for count in counts):
             raise ValueError(

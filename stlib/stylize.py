@@ -101,19 +101,9 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     try:
         for number in range(first, len(scales) + 1):
             scale = scales[number - 1]
-            photo, painting = images.resize(content, scale.shape), images.resize(style, scale.style_shape)
-            content_targets, style_targets, value_and_gradient = _losses(scale, folder)
-            minimize = _minimizer(scale, state, folder)
-            weights = {name: float(getattr(scale.settings, f"{name}_weight")) for name in TERMS}
-            moves = [(move, content_targets(photo[None], move)) for move in _moves(settings.method, settings.seed)]
-            A = style_targets(painting[None])
-            losses_at = _in_turns(value_and_gradient, moves, A, weights, state.get("t", 1))
             if not state:
                 image = images.resize(image, scale.shape)
-            batch = minimize(losses_at, tf.constant(state.pop("image", image[None])), scale.steps, on_step)
-            if not np.isfinite(batch).all():
-                raise FloatingPointError(np.nan)
-            image = np.clip(batch[0], 0, 1)
+            image = _paint(scale, content, style, state.pop("image", image[None]), on_step, state, folder)
             state.clear()  # the next scale has other bands
         if kept:
             kept.remove()
@@ -128,6 +118,20 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
         )
     history = {name: np.array([row[name] for row in rows]) for name in (*TERMS, "total", "scale")}
     return Result(images.resize(image, scales[-1].shape), history, asdict(settings), interrupted, diverged)
+
+
+def _paint(scale, content, style, batch, on_step, state, folder):
+    """Paint at one scale, from `batch` on; return the image. state, folder: see large.rows.adam_on_bands."""
+    photo, painting = images.resize(content, scale.shape), images.resize(style, scale.style_shape)
+    content_targets, style_targets, value_and_gradient = _losses(scale, folder)
+    moves = _moves(scale.settings.method, scale.settings.seed)
+    moves = [(move, content_targets(photo[None], move)) for move in moves]
+    weights = {name: float(getattr(scale.settings, f"{name}_weight")) for name in TERMS}
+    losses_at = _in_turns(value_and_gradient, moves, style_targets(painting[None]), weights, state.get("t", 1))
+    batch = _minimizer(scale, state, folder)(losses_at, tf.constant(batch), scale.steps, on_step)
+    if not np.isfinite(batch).all():
+        raise FloatingPointError(np.nan)
+    return np.clip(batch[0], 0, 1)
 
 
 @functools.lru_cache(maxsize=1)

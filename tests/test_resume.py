@@ -35,7 +35,7 @@ def stop_at(step):
     return callback
 
 
-@pytest.mark.parametrize("memory", [None, 8e7])
+@pytest.mark.parametrize("memory", [None, 9e7])
 def test_an_interrupted_run_goes_on_to_the_same_picture(network, lake, starry, memory, tmp_path, always):
     settings, path = SETTINGS | {"memory": memory}, tmp_path / "new/a.checkpoint"
     assert bool(plan(lake, starry, network, Settings(**settings))[-1].side) == bool(memory)

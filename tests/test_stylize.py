@@ -256,6 +256,10 @@ def test_no_scale_is_under_the_minimum():
     assert all(min(shape) >= 16 for shape in _scales((1000, 17), 1000, 5, 16))
 
 
+def test_large_scales_take_fewer_steps():
+    assert Settings(size=4096).counts() == [60, 38, 25, 20, 20, 14, 14, 14, 14]  # 256, 362, 512, 724, 1024, ...
+
+
 def test_of_two_networks_the_second_paints_the_large_scales(network, lake, starry, monkeypatch):
     """Each with what suits it; the first alone if the picture is small."""
     vgg16 = load_network("vgg16")
