@@ -50,7 +50,8 @@ class Checkpoint:
         kept = dict(made=self.made, scale=scale, rows=rows, t=state["t"], bands=len(state["bands"]))
         arrays = {f"{name}{k}": band for name in ("bands", "m", "v") for k, band in enumerate(state[name])}
         try:
-            with disk.whole_file(self.path, self.path.with_suffix(".part")) as part, open(part, "wb") as file:
+            part = self.path.with_name(f"{self.path.name}.part")
+            with disk.whole_file(self.path, part), open(part, "wb") as file:
                 np.savez(file, kept=json.dumps(kept), image=image, **arrays)
         except OSError as error:
             warnings.warn(f"{self.path} could not be written ({error.strerror}): the one before stays.", stacklevel=2)
@@ -71,4 +72,4 @@ def digest(*arrays):
 
 def path_of(picture):
     """Where the command line keeps the checkpoint of a picture: a file beside it."""
-    return Path(picture).with_suffix(".checkpoint")
+    return Path(picture).with_name(f"{Path(picture).name}.checkpoint")

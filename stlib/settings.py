@@ -50,8 +50,8 @@ class Settings:
     method: "pyramid", Adam on the bands of a picture that moves; "adam" on the pixels; or "lbfgs" on the pixels, whose
         steps are evaluations of the loss.
     content_weight, learning_rate, style_layers: None stands for what suits the network (`of`).
-    memory: bytes that the work may take beside what it starts with; None is all that is free. A picture that does not
-        fit is computed in tiles, by the method "pyramid" only: the same picture up to rounding.
+    memory: bytes that the work may take, about, beside what it starts with; None is all that is free. A picture that
+        does not fit is computed in tiles, by the method "pyramid" only: the same picture up to rounding.
     """
 
     size: int = _setting(320, "longest side of the result in pixels")

@@ -122,13 +122,18 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
 
 def _paint(scale, content, style, batch, on_step, state, folder):
     """Paint at one scale, from `batch` on; return the image. state, folder: see large.rows.adam_on_bands."""
-    photo, painting = images.resize(content, scale.shape), images.resize(style, scale.style_shape)
     content_targets, style_targets, value_and_gradient = _losses(scale, folder)
-    moves = _moves(scale.settings.method, scale.settings.seed)
-    moves = [(move, content_targets(photo[None], move)) for move in moves]
+
+    def targets():  # photo and painting at this size are not kept: they may be large
+        photo = images.resize(content, scale.shape)[None]
+        moves = _moves(scale.settings.method, scale.settings.seed)
+        return [(move, content_targets(photo, move)) for move in moves]
+
+    A = style_targets(images.resize(style, scale.style_shape)[None])
     weights = {name: float(getattr(scale.settings, f"{name}_weight")) for name in TERMS}
-    losses_at = _in_turns(value_and_gradient, moves, style_targets(painting[None]), weights, state.get("t", 1))
-    batch = _minimizer(scale, state, folder)(losses_at, tf.constant(batch), scale.steps, on_step)
+    losses_at = _in_turns(value_and_gradient, targets(), A, weights, state.get("t", 1))
+    batch = tf.constant(batch)
+    batch = _minimizer(scale, state, folder)(losses_at, batch, scale.steps, on_step)
     if not np.isfinite(batch).all():
         raise FloatingPointError(np.nan)
     return np.clip(batch[0], 0, 1)

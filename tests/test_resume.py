@@ -85,11 +85,11 @@ def test_killed_at_any_moment_the_command_goes_on(tmp_path, capsys):
 
 
 def test_without_resume_it_begins_anew(tmp_path, capsys):
-    kept = tmp_path / "a.checkpoint"
+    kept = tmp_path / "a.png.checkpoint"
     kept.write_text("whatever")
     command = [CAT, WAVE, *QUICK[:-1], "1", "-o", str(tmp_path / "a.png")]
     assert cli.main([*command, "--resume"]) == 1
-    assert "a.checkpoint is no checkpoint, or damaged: delete it" in capsys.readouterr().err
+    assert "a.png.checkpoint is no checkpoint, or damaged: delete it" in capsys.readouterr().err
     assert cli.main(command) == 0 and not kept.exists()
     assert "--resume would have gone on with: this one begins anew" in capsys.readouterr().err
 
@@ -154,6 +154,6 @@ def test_a_full_disk_keeps_the_last_checkpoint(network, lake, starry, begun):
 
 
 def test_what_a_killed_write_left_is_replaced(network, lake, starry, begun):
-    begun.with_suffix(".part").write_bytes(b"half")
+    begun.with_name("a.checkpoint.part").write_bytes(b"half")
     stylize(lake, starry, network, resume=begun, **SETTINGS)
     assert not list(begun.parent.iterdir())

@@ -215,9 +215,9 @@ def test_content_targets_in_a_file(network, monkeypatch, tmp_path):
 
 def test_choose_side(network):
     layers, shape = (*CONTENT_LAYERS, *STYLE_LAYERS), (3072, 4096)
-    side = choose_side(network, layers, shape, 1.4e9)
+    side = choose_side(network, layers, shape, 1.8e9)
     assert side % 8 == 0 and 256 <= side < 1024
-    assert bytes_needed(network, layers, shape, side) <= 1.4e9 < bytes_needed(network, layers, shape, side + 8)
+    assert bytes_needed(network, layers, shape, side) <= 1.8e9 < bytes_needed(network, layers, shape, side + 8)
     assert choose_side(network, layers, shape, 2e9) > side
     assert choose_side(network, layers, (30, 40), 64e9) == 1024
     assert choose_side(network, layers, shape, 1e8) == 0

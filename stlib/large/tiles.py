@@ -21,9 +21,9 @@ from stlib.settings import OUTSIDE, REACH
 STATISTICS = {"gram": lambda moments, mean: moments, "split": split_moments}
 IN_MEMORY = 2**25  # bytes: more content targets than these wait in a file
 LARGEST = 1024  # pixels: larger tiles gain no time
-# Fitted to peaks at 4,096 x 3,072 px: bytes for a pixel of the picture, for an activation of a tile, and besides.
-PIXEL, ACTIVATION, BESIDES = 50, 9.2, 60e6
-KEPT = 1.5  # times that: what TensorFlow's allocator keeps from scale to scale (measured over whole runs: 1.4 to 1.6)
+# Fitted to peaks of `stylize` at 4,096 x 3,072 px, in tiles of 200 and of 656 pixels: bytes for a pixel of the picture
+# (it is there about nine times, with the optimizer's copies), for an activation of a tile, and besides.
+PIXEL, ACTIVATION, BESIDES = 106, 9.2, 60e6
 ROWS = 128  # of the picture at a time, where each pixel is for itself
 
 
@@ -31,7 +31,7 @@ def bytes_needed(network, layers, shape, side):
     """What a step takes for a picture (h, w) in tiles of `side`, beside what the process holds already."""
     first, *deeper = cut_network(network, layers)
     kept = PIXEL + 8 * bool(deeper) * first[-1].output.shape[-1] / strides(first)[first[-1].name] ** 2  # a map, twice
-    return BESIDES + KEPT * (math.prod(shape) * kept + ACTIVATION * floats(first) * (side + 2 * margin(first)) ** 2)
+    return BESIDES + math.prod(shape) * kept + ACTIVATION * floats(first) * (side + 2 * margin(first)) ** 2
 
 
 def smallest_side(network, layers):

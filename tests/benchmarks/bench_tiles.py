@@ -21,7 +21,7 @@ from stlib.network import load_network
 from stlib.settings import Settings
 from stlib.stylize import plan, stylize
 
-MEMORY = 1.3e9  # bytes beside TensorFlow's own 0.7 GB: 2 GB in all
+MEMORY = 2e9  # bytes beside TensorFlow's own 0.7 GB
 
 
 def main():
