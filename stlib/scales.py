@@ -9,7 +9,7 @@ import psutil
 from stlib import images
 from stlib.large import tiles
 from stlib.network import check_layers, floats_per_pixel, minimum_side
-from stlib.settings import LARGE, REACH, Settings
+from stlib.settings import LARGE, REACH, Settings, as_tuple
 
 
 class Scale(NamedTuple):
@@ -29,7 +29,7 @@ def plan(content, style, network, settings):
 
     Returns a list of Scales, coarse to fine. Raises ValueError in one sentence.
     """
-    networks = network if isinstance(network, tuple) else (network,)
+    networks = as_tuple(network)
     for each in networks:
         check_layers(each, settings.content_layers)
         check_layers(each, settings.of(each.name).style_layers)

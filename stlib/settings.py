@@ -71,10 +71,10 @@ class Settings:
     def __post_init__(self):
         layers = self.style_layers
         if layers is not None and not isinstance(layers, dict):
-            layers = dict.fromkeys(_tuple(layers), 1.0)
-        steps = self.steps if isinstance(self.steps, str) else _tuple(self.steps)
+            layers = dict.fromkeys(as_tuple(layers), 1.0)
+        steps = self.steps if isinstance(self.steps, str) else as_tuple(self.steps)
         # frozen: set here, and never again
-        vars(self).update(steps=steps, content_layers=_tuple(self.content_layers), style_layers=layers)
+        vars(self).update(steps=steps, content_layers=as_tuple(self.content_layers), style_layers=layers)
         numbers = {name: vars(self)[name] for name in (*(f"{name}_weight" for name in TERMS), "learning_rate")}
         numbers |= {f"The weight of {layer}": weight for layer, weight in (layers or {}).items()}
         for name, value in numbers.items():
@@ -106,7 +106,7 @@ class Settings:
             sizes = [self.size * 2 ** (-k / 2) for k in reversed(range(scales))]
             least = [FEWEST if size <= LARGE else FEWEST_LARGE for size in sizes]
             return [round(EFFORTS[self.steps] * max(least[k], STEPS * FEWER**k)) for k in range(scales)]
-        counts = _tuple(self.steps)
+        counts = as_tuple(self.steps)
         if not counts or not all(isinstance(count, (int, np.integer)) and count >= 1 for count in counts):
             raise ValueError(
                 f"steps is {self.steps!r}, expected one of {', '.join(map(repr, EFFORTS))}, "
@@ -115,5 +115,6 @@ class Settings:
         return list(counts)
 
 
-def _tuple(value):
+def as_tuple(value):
+    """One thing, or several in a list or tuple, as a tuple."""
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)

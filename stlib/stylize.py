@@ -20,7 +20,7 @@ from stlib.large import tiles
 from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
 from stlib.network import feature_extractor, load_network
 from stlib.scales import plan
-from stlib.settings import OUTSIDE, REACH, TERMS, Settings
+from stlib.settings import OUTSIDE, REACH, TERMS, Settings, as_tuple
 
 STATISTICS = {"gram": gram_per_position, "split": split_statistics}
 METHODS = {"pyramid": optimize.adam_on_bands, "adam": optimize.adam, "lbfgs": optimize.lbfgs}
@@ -77,7 +77,7 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     network = _default_network(os.environ.get("STLIB_NETWORK")) if network is None else network
     settings = Settings(init=init if isinstance(init, str) else "image", **settings)
     scales = plan(content, style, network, settings)
-    settings = settings if isinstance(network, tuple) else scales[0].settings
+    settings = scales[0].settings if len(as_tuple(network)) == 1 else settings
     total, image = sum(scale.steps for scale in scales), _start(init, content, style, scales[0].shape, settings.seed)
     interrupted = diverged = False
     kept = resume and _checkpoint(resume, settings, network, content, style, image)
@@ -169,8 +169,7 @@ def _checkpoint(path, settings, network, content, style, start):
         raise ValueError(f"A checkpoint is kept by the method 'pyramid' only, and method is {settings.method!r}.")
     made = dict(content=content, style=style, start=start if settings.init == "image" else np.zeros(0))
     made = {name: checkpoint.digest(each) for name, each in made.items()} | asdict(settings)
-    networks = network if isinstance(network, tuple) else (network,)
-    made["network"] = checkpoint.digest(*(array for each in networks for array in each.get_weights()))
+    made["network"] = checkpoint.digest(*(array for each in as_tuple(network) for array in each.get_weights()))
     del made["memory"]  # tiles give the same picture
     return checkpoint.Checkpoint(path, made)
 

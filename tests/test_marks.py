@@ -137,7 +137,7 @@ def test_a_borrowed_answer_is_none(mark, tmp_path, capsys):
         exec(answer, names)
         assert not checks.gram_by_loops(names["my_gram"])
         assert "Hint: " in capsys.readouterr().out
-    for k, answer in enumerate(BORROWED[-2:]):  # and the marker, sees through a call
+    for k, answer in enumerate(BORROWED[-2:]):  # and the marker sees through a call
         save(tmp_path / f"submitted/{k}.ipynb", IMPORTS, answer, CHECKS[0], SOLVED[1], CHECKS[1])
     assert [(*map(row.get, COLUMNS), row["note"]) for row in mark().values()] == [("0", "1", "")] * 2
 

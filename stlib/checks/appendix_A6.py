@@ -71,8 +71,12 @@ joined_statistics = Exercise(
 # --- the margin of a chain of layers
 
 
+def up_count(length, side):
+    return -(-length // side)
+
+
 def up(seen, stride):
-    return -(-seen // stride) * stride
+    return up_count(seen, stride) * stride
 
 
 def chained(chain, half=lambda k: k // 2, pooled=lambda p, j: 0, grow=lambda j, p: j * p, finish=up, before=False):
@@ -156,38 +160,20 @@ def run(wrong):
     return start, start + int(np.argmin([*wrong[start:], False]))
 
 
-def side_of(F, F_tiles, axes=(0, 1), pick=lambda start, stop: (start + stop) // 2, **how):
+def middle(wrong):
+    return sum(run(wrong)) // 2
+
+
+def seams(wrong):
+    return int(np.sum(np.diff([0, *wrong]) == 1))
+
+
+def side_of(F, F_tiles, axes=(0, 1), pick=middle, **how):
+    """The right side; pick: what is told of the lines that are wrong, along the first axis that has any."""
     for axis in axes:
         wrong = lines(F, F_tiles, axis, **how)
         if wrong.any():
-            return pick(*run(wrong))
-    return 0
-
-
-def even_share(F, F_tiles):
-    """As if all tiles were equal: the length over the number of seams and one."""
-    for axis in (0, 1):
-        wrong = lines(F, F_tiles, axis)
-        if wrong.any():
-            return len(wrong) // (1 + int(np.sum(np.diff([0, *wrong]) == 1)))
-    return 0
-
-
-def count_of_seams(F, F_tiles):
-    for axis in (0, 1):
-        wrong = lines(F, F_tiles, axis)
-        if wrong.any():
-            return int(np.sum(np.diff([0, *wrong]) == 1))
-    return 0
-
-
-def last_seam(F, F_tiles):
-    """The middle of the last band."""
-    for axis in (0, 1):
-        wrong = lines(F, F_tiles, axis)
-        if wrong.any():
-            start, stop = run(wrong[::-1])
-            return len(wrong) - (start + stop) // 2
+            return pick(wrong)
     return 0
 
 
@@ -236,19 +222,21 @@ found_side = Exercise(
     },
     result="it is one number",
     mistakes={
-        "that is where the band begins: the border is in its middle.": but(side_of, pick=lambda start, stop: start),
+        "that is where the band begins: the border is in its middle.": but(side_of, pick=lambda wrong: run(wrong)[0]),
         "that is the last position of the left side: the border lies behind it, tiles count from 0.":
-            but(side_of, pick=lambda start, stop: (start + stop) // 2 - 1),
-        "that is where the band ends: the border is in its middle.": but(side_of, pick=lambda start, stop: stop),
+            but(side_of, pick=lambda wrong: middle(wrong) - 1),
+        "that is where the band ends: the border is in its middle.": but(side_of, pick=lambda wrong: run(wrong)[1]),
         "that is how wide the band is; where it is tells the side.":
-            but(side_of, pick=lambda start, stop: stop - start),
+            but(side_of, pick=lambda wrong: int(np.diff(run(wrong))[0])),
         "rounding differs too: ask for more than, say, 1e-4 of the largest feature.": but(side_of, threshold=0),
         "a column is a seam if all of its rows are wrong: any column crosses seams.": but(side_of, join=np.any),
         "there may be one column of tiles only: look along the rows as well.": but(side_of, axes=(0,)),
         "there may be one row of tiles only: look along the columns as well.": but(side_of, axes=(1,)),
-        "the last tile may be narrow: length over number of tiles is not the side.": even_share,
-        "you count the seams: where the first one is tells the side.": count_of_seams,
-        "the first border tells the side; the last is several sides away.": last_seam,
+        "the last tile may be narrow: length over number of tiles is not the side.":
+            but(side_of, pick=lambda wrong: len(wrong) // (1 + seams(wrong))),
+        "you count the seams: where the first one is tells the side.": but(side_of, pick=seams),
+        "the first border tells the side; the last is several sides away.":
+            but(side_of, pick=lambda wrong: len(wrong) - middle(wrong[::-1])),
         "from one seam to the next works only if there are two: the first one is a side from the edge.": between_seams,
         "one channel may be right everywhere: take the largest difference over all of them.": first_channel,
         "one row is not enough: it may lie in a band, or the seams run the other way.": one_row,
@@ -260,10 +248,6 @@ found_side = Exercise(
 
 
 # --- the cheapest side
-
-
-def up_count(length, side):
-    return -(-length // side)
 
 
 def read(side, margin):
@@ -290,22 +274,23 @@ def cheapest(
     return int(at[-1 if last else 0]) if at else 0
 
 
-def largest(height, width, stride, margin, room):
-    sides = range(stride, max(height, width) + stride, stride)
-    return max((side for side in sides if read(side, margin) <= room), default=0)
+def fitting(height, width, stride, margin, room):
+    """The sides that fit, from small to large."""
+    return [s for s in range(stride, max(height, width) + stride, stride) if read(s, margin) <= room]
 
 
-def whole_tiles(height, width, stride, margin, room):
+def largest(*given):
+    return max(fitting(*given), default=0)
+
+
+def whole_tiles(height, width, *given):
     """Sides that divide both lengths, if there are any."""
-    sides = [s for s in range(stride, max(height, width) + stride, stride) if read(s, margin) <= room]
-    even = [s for s in sides if height % s == 0 and width % s == 0]
-    return max(even, default=0)
+    return max((s for s in fitting(height, width, *given) if height % s == 0 and width % s == 0), default=0)
 
 
-def fewest_tiles(height, width, stride, margin, room):
+def fewest_tiles(height, width, *given):
     """The smallest side with the fewest tiles, whatever they read."""
-    sides = [s for s in range(stride, max(height, width) + stride, stride) if read(s, margin) <= room]
-    return min(sides, default=0, key=lambda s: up_count(height, s) * up_count(width, s))
+    return min(fitting(height, width, *given), default=0, key=lambda s: up_count(height, s) * up_count(width, s))
 
 
 def squares(height, width, stride, margin, room):
