@@ -14,6 +14,7 @@ from conftest import ROOT
 from stlib import __main__ as cli
 from stlib import checkpoint, images
 from stlib.network import load_network
+from stlib.scales import OWN
 from stlib.settings import Settings
 from stlib.stylize import plan, stylize
 
@@ -35,7 +36,7 @@ def stop_at(step):
     return callback
 
 
-@pytest.mark.parametrize("memory", [None, 9e7])
+@pytest.mark.parametrize("memory", [None, OWN + 9e7])
 def test_an_interrupted_run_goes_on_to_the_same_picture(network, lake, starry, memory, tmp_path, always):
     settings, path = SETTINGS | {"memory": memory}, tmp_path / "new/a.checkpoint"
     assert bool(plan(lake, starry, network, Settings(**settings))[-1].side) == bool(memory)
