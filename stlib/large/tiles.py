@@ -21,7 +21,7 @@ from stlib.network import floats
 from stlib.settings import OUTSIDE, REACH
 
 STATISTICS = {"gram": lambda moments, mean: moments, "split": split_moments}
-LARGEST = 640  # pixels: larger tiles gain no time, for then arrays are too large to stay in the processor's reach
+LARGEST = 640  # pixels: larger tiles gain no time, for arrays above 32 MB get fresh memory from the system each time
 # Fitted to peaks of `stylize` at 4,096 x 3,072 px, in tiles of 200 and of 656 pixels: bytes for a pixel of the picture
 # (it is there about nine times, with the optimizer's copies), for an activation of a tile, and besides.
 PIXEL, ACTIVATION, BESIDES = 20, 9.2, 50e6
