@@ -100,7 +100,7 @@ def test_one_loss_alone(weights, network):
     both(network, CONTENT_LAYERS, STYLE, "split", 32, (50, 70), _moves("pyramid", 3)[1:2], weights)
 
 
-@pytest.mark.parametrize(("room", "count"), [(1e5, 0), (4e5, 1), (1e7, 8), (1e9, 17)])
+@pytest.mark.parametrize(("room", "count"), [(1e5, 0), (5e5, 1), (1e7, 5), (1e9, 17)])
 def test_tiles_that_are_computed_once(room, count, network):
     """None; one of two of the last part; those and some of the first part; all."""
     shape = (75, 116)
@@ -224,10 +224,10 @@ def test_content_targets_in_a_file(network, monkeypatch, tmp_path):
 
 def test_choose_side(network):
     layers, shape = (*CONTENT_LAYERS, *STYLE_LAYERS), (3072, 4096)
-    side = choose_side(network, layers, shape, 0.7e9)
+    side = choose_side(network, layers, shape, 0.9e9)
     assert side % 8 == 0 and 256 <= side < LARGEST
-    assert bytes_needed(network, layers, shape, side) <= 0.7e9 < bytes_needed(network, layers, shape, side + 8)
-    assert choose_side(network, layers, shape, 0.75e9) > side
+    assert bytes_needed(network, layers, shape, side) <= 0.9e9 < bytes_needed(network, layers, shape, side + 8)
+    assert choose_side(network, layers, shape, 0.95e9) > side
     assert choose_side(network, layers, (30, 40), 64e9) == LARGEST
     assert choose_side(network, layers, shape, 1e8) == 0
 

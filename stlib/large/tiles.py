@@ -22,10 +22,9 @@ from stlib.settings import OUTSIDE, REACH
 
 STATISTICS = {"gram": lambda moments, mean: moments, "split": split_moments}
 LARGEST = 640  # pixels: larger tiles gain no time, for arrays above 32 MB get fresh memory from the system each time
-# Fitted to peaks of `stylize` at 4,096 x 3,072 px, in tiles of 200 and of 656 pixels: bytes for a pixel of the picture
-# (it is there about nine times, with the optimizer's copies), for an activation of a tile, and besides.
-PIXEL, ACTIVATION, BESIDES = 20, 9.2, 50e6
-KEPT = 4.8  # bytes for an activation that is kept
+# Fitted to peaks of `stylize` with slim at 1,024 to 4,096 px: bytes for a pixel of the picture (a step holds 12, the
+# rest is memory that was freed and not given back), for an activation of a tile, for one that is kept, and besides.
+PIXEL, ACTIVATION, KEPT, BESIDES = 35, 9.2, 8, 50e6
 ROWS = 128  # of the picture at a time, where each pixel is for itself
 
 
