@@ -15,7 +15,6 @@ if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
 from pathlib import Path
 
 import hypothesis
-import make_handout
 import numpy as np
 import pytest
 
@@ -32,20 +31,6 @@ hypothesis.settings.load_profile("course")
 @pytest.fixture(scope="session")
 def network():
     return load_network("slim")
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    return make_handout.build_wheel(tmp_path_factory.mktemp("wheel"))
-
-
-@pytest.fixture(scope="session")
-def site(wheel, tmp_path_factory):
-    """A folder that holds stlib as installed from its wheel, without what it needs."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", folder, wheel]
-    make_handout.run(command)
-    return folder
 
 
 @pytest.fixture(scope="session")
