@@ -1,7 +1,6 @@
 """What all tests share: the slim network, two bundled images, and a quiet, reproducible environment."""
 
 import os
-import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ.pop("STLIB_NETWORK", None)  # tests and notebooks use slim, whatever the reader has set

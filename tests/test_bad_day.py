@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 
-import h5py
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -63,8 +62,6 @@ def weights(folder):
     for name in ("text.h5", "text.weights.h5", "text.keras", "text.npz"):
         (folder / name).write_text("Dear diary")
     np.savez(folder / "pickle.npz", a=np.array([{}], dtype=object))
-    with h5py.File(folder / "other.h5", "w") as file:
-        file["x"] = 1
     layers = [*(f"block{block}_conv1" for block in (1, 2, 3, 4)), "block4_conv2", "block5_conv1"]
     arrays = {layer: [np.full((3, 3, 3, 3), 60_000), np.zeros(3)] for layer in layers}
     train_slim.write(folder / "huge.npz", arrays)
@@ -150,10 +147,10 @@ CASES = {
     "folder onto itself": (links, "stlib paint . --painter starry_night -o same", 2, "would be replaced", NONE),
     "onto another photo": (links, f"mkdir out; ln cat.jpg out/wave.jpg; {PAINT.format('.')}", 2, "would be replaced",
                            ["out/wave.jpg"]),
-    "full disk": (links, f"ulimit -f 50; stlib cat.jpg wave.jpg -o a.png {TINY} --size 256", 1, "a.png could", NONE),
+    "full disk": (links, f"ulimit -f 30; stlib cat.jpg wave.jpg -o a.png {TINY} --size 192", 1, "a.png could", NONE),
     # 2. and 3. and 9. everything in a folder is painted or named
-    "album": (
-        album, UNPRIVILEGED + PAINT.format("in"), 1,
+    "album, and nobody reads what is printed": (
+        album, UNPRIVILEGED + PAINT.format("in") + " | true; exit ${PIPESTATUS[0]}", 1,
         "(?s)(?=.*in/pages.tiff holds 3 frames or pages as TIFF)(?=.*in/wrong.jpg holds 3 frames or pages as WEBP)"
         "(?=.*in/photo.heic cannot be read .*pip install pillow-heif)(?=.*in/photo.cr2 .*raw file.*save it as JPEG)"
         "(?=.*There is no file in/loop.jpg)(?=.*in/pipe.jpg is a pipe)(?=.*in/link is a folder)"
@@ -175,7 +172,6 @@ CASES = {
     # 5. no traceback, and every exit status is one of four
     "link to itself as folder": (links, "stlib cat.jpg wave.jpg -o loop.jpg/a.png", 2, "cannot be written", NONE),
     "link to itself as painting": (links, "stlib cat.jpg loop.jpg -o a.png", 2, "There is no file loop.jpg", NONE),
-    "reader gone": (links, PAINT.format("cat.jpg") + " | true; exit ${PIPESTATUS[0]}", 0, "1/1", ["out/cat.jpg"]),
     "output full": (links, PAINT.format("cat.jpg") + " > /dev/full", 1, "standard output could not", ["out/cat.jpg"]),
     "all readers gone": (links, "stlib no.jpg wave.jpg -o a.png 2>&1 | true; exit ${PIPESTATUS[0]}", 1, "^$", NONE),
     "help": (links, "stlib --help; stlib paint --help", 0, "^$", NONE),
@@ -217,7 +213,6 @@ CASES = {
     "garbage as VGG": (weights, "stlib cat.jpg wave.jpg -o a.png --network text.h5", 2, f"text.h5 {FOREIGN}", NONE),
     "garbage as VGG, Keras 3": (weights, "stlib cat.jpg wave.jpg -o a.png --network text.keras", 2, FOREIGN, NONE),
     "garbage as slim": (weights, "stlib cat.jpg wave.jpg -o a.png --network text.npz", 2, f"text.npz {FOREIGN}", NONE),
-    "another network": (weights, "stlib cat.jpg wave.jpg -o a.png --network other.h5", 2, f"other.h5 {FOREIGN}", NONE),
     "garbage as painter": (weights, "stlib paint . --painter text.npz -o out", 2, "text.npz is not a painter, e", NONE),
     "pickle as painter": (weights, "stlib paint . --painter pickle.npz -o out", 2, "pickle.npz is not a painter", NONE),
 }  # fmt: skip
