@@ -1,5 +1,6 @@
 """What all tests share: the slim network, two bundled images, and a quiet, reproducible environment."""
 
+import functools
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
@@ -21,6 +22,7 @@ from stlib import images
 from stlib.network import load_network
 
 ROOT = Path(__file__).resolve().parent.parent
+load_once = functools.cache(load_network)  # to paint with: what is compiled for a network serves all tests of a worker
 
 # Compiling takes seconds on a first example: no deadline. Derandomized: CI fails only for a change.
 hypothesis.settings.register_profile("course", deadline=None, derandomize=True, database=None)
@@ -29,7 +31,13 @@ hypothesis.settings.load_profile("course")
 
 @pytest.fixture(scope="session")
 def network():
-    return load_network("slim")
+    return load_once("slim")
+
+
+@pytest.fixture
+def networks_kept(monkeypatch):
+    """The command line takes networks that were loaded before."""
+    monkeypatch.setattr("stlib.network.load_network", load_once)
 
 
 @pytest.fixture(scope="session")
