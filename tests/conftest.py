@@ -27,6 +27,12 @@ load_once = functools.cache(load_network)  # to paint with: what is compiled for
 # Compiling takes seconds on a first example: no deadline. Derandomized: CI fails only for a change.
 hypothesis.settings.register_profile("course", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("course")
+LONG = ("train_painter", "marks", "tiles", "bad_day", "stylize", "handout", "sheets", "train_slim", "resume", "painter")
+
+
+def pytest_collection_modifyitems(items):
+    """Notebooks first, then the other files that take half a minute: so the workers end together."""
+    items.sort(key=lambda item: (item.path.suffix != ".ipynb", item.path.stem.removeprefix("test_") not in LONG))
 
 
 @pytest.fixture(scope="session")
