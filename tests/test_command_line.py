@@ -17,6 +17,7 @@ from stlib.command import photos
 from stlib.settings import Settings
 from stlib.stylize import stylize
 
+pytestmark = pytest.mark.usefixtures("networks_kept")
 CAT = str(ROOT / "images/content/chelsea_cat.jpg")
 PALACE = str(ROOT / "images/content/summer_palace.jpg")
 WAVE = str(ROOT / "images/style/great_wave.jpg")

@@ -6,13 +6,14 @@ import tracemalloc
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import load_once
 
 from stlib import optimize
 from stlib.large import rows, tiles
 from stlib.large.parts import cut_map, cut_network, margin
 from stlib.large.tiles import LARGEST, Tiles, bytes_needed, choose_side
 from stlib.losses import total_variation_loss
-from stlib.network import build_vgg, feature_extractor, load_network
+from stlib.network import build_vgg, feature_extractor
 from stlib.scales import OWN
 from stlib.settings import CONTENT_LAYERS, OUTSIDE, RECIPES, STYLE_LAYERS
 from stlib.stylize import _compile, _in_turns, _moves, stylize
@@ -20,7 +21,6 @@ from stlib.stylize import _compile, _in_turns, _moves, stylize
 STYLE = tuple(RECIPES["slim"]["style_layers"].items())
 WEIGHTS = {"content": 0.03, "style": 1.0, "total_variation": 0.7}
 STAY = tf.constant([4, 4])
-load_network = functools.cache(load_network)
 
 
 def pictures(shape, style_shape=(53, 71)):
@@ -92,7 +92,7 @@ LAYERS = {  # content layers, style layers with weights, pooling
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(name, network):
     content, style, pooling = LAYERS[name]
-    both(network if pooling == "max" else load_network("slim", pooling), content, style, "split", 24, (83, 110))
+    both(network if pooling == "max" else load_once("slim", pooling), content, style, "split", 24, (83, 110))
 
 
 @pytest.mark.parametrize("weights", [dict.fromkeys(WEIGHTS, 0.0) | {name: 1.0} for name in WEIGHTS])
@@ -110,7 +110,7 @@ def test_tiles_that_are_computed_once(room, count, network):
 
 
 def test_vgg16():
-    network = load_network("vgg16")
+    network = load_once("vgg16")
     both(network, CONTENT_LAYERS, tuple(RECIPES["vgg16"]["style_layers"].items()), "split", 16, (45, 61))
 
 
@@ -173,11 +173,11 @@ def test_repeats_are_identical_and_one_trace_serves_all_sizes(network):
 @pytest.mark.parametrize("name", ["slim", "vgg16"])
 def test_margins_are_needed_and_computed(name):
     """3x3 convolutions: 2 x 1, 2 x 2 and 3 x 4 pixels, up to a multiple of 8; then 3 x 1 and 1 x 2 positions."""
-    chains = cut_network(load_network(name), STYLE_LAYERS)
+    chains = cut_network(load_once(name), STYLE_LAYERS)
     assert [margin(chain) for chain in chains] == [24, 6]
     assert [chain[-1].name for chain in chains] == ["block3_pool", "block5_conv1"]
     assert [margin(chain) for chain in cut_network(build_vgg(widths=[2] * 5), ["block5_conv4"])] == [24, 12]
-    assert [margin(chain) for chain in cut_network(load_network(name), ["block1_conv1"])] == [1]
+    assert [margin(chain) for chain in cut_network(load_once(name), ["block1_conv1"])] == [1]
 
 
 @pytest.mark.parametrize("missing", [0, 1])
