@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from stlib import animation, disk, images, video
 from stlib import weights as files
-from stlib.command import clip, program
+from stlib.command import clip, cluster, program
 from stlib.quiet import quiet
 
 ENDINGS = (*images.FORMATS, ".gif", *video.FORMATS)  # of paintings, which keep the names of the photos
@@ -36,6 +36,7 @@ def parser():
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the paintings, under their own names")
     parser.add_argument("--size", type=int, default=512, help="longest side; what is smaller stays so (%(default)s)")
     parser.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="paint the I-th of N parts only")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="paint on the Dask cluster of this scheduler")
     return parser
 
 
@@ -55,14 +56,17 @@ def main(arguments):
     jobs = find(options.files, options.out)[part - 1 :: count]
     files.read_painter(options.painter)  # says what is wrong with it now: importing TensorFlow takes seconds
     disk.check_folder(options.out)
-    with quiet():
-        from stlib.painter import load_painter
-    painter = load_painter(options.painter)
     made = dict(painter=Path(options.painter).stem, size=options.size)
+    if options.scheduler:
+        outcomes = cluster.outcomes(options.scheduler, jobs, options.painter, made)
+    else:
+        with quiet():
+            from stlib.painter import load_painter
+        painter = load_painter(options.painter)
+        outcomes = ((source, program.attempt(paint_once, source, target, painter, made)) for source, target in jobs)
     counts, failed, status = collections.Counter(), [], program.DONE
     try:
-        for source, target in tqdm(jobs, unit="file"):
-            outcome = program.attempt(paint_once, source, target, painter, made)
+        for source, outcome in tqdm(outcomes, total=len(jobs), unit="file"):
             counts[outcome] += 1
             if not outcome:
                 failed.append(source)
