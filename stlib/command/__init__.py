@@ -1,1 +1,1 @@
-"""The command line: how it ends (program.py), photos by the whole method (photos.py), painters (folder.py, clip.py)."""
+"""The command line: how it ends (program.py), photos by the whole method (photos.py), painters (all others)."""
