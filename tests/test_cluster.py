@@ -45,7 +45,7 @@ def test_a_killed_worker_loses_nothing(cluster, painter, tmp_path, rng, capsys):
     scheduler, workers = cluster
     (tmp_path / "in").mkdir()
     for name in ("a", "b"):
-        make(tmp_path / f"in/{name}.mkv", frames=150)
+        make(tmp_path / f"in/{name}.mkv", frames=110)
     for k in range(4):
         images.save(rng.uniform(size=(20, 30, 3)), tmp_path / f"in/photo{k}.png")
     (tmp_path / "in/broken.jpg").write_text("Dear diary")

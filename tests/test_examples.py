@@ -1,4 +1,4 @@
-"""The jobs in `examples/`: read by the engine's own parser or schema where it is installed, else by what it documents."""
+"""The jobs in `examples/`: read by the engine's own parser or schema where installed, else by what it documents."""
 
 import os
 import re

@@ -17,6 +17,7 @@ import sys
 import time
 from fractions import Fraction
 
+import keras
 import numpy as np
 import psutil
 import pytest
@@ -37,6 +38,7 @@ load_once = functools.lru_cache(load_painter)  # it is compiled anew each time
 @pytest.fixture(scope="module")
 def painter(tmp_path_factory):
     """The file of a painter with random weights."""
+    keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("painter") / "random.npz"
     write(path, build_painter())
     return path
@@ -225,7 +227,7 @@ def painting(monkeypatch, stop_at=None):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
 def test_killed_and_gone_on_with(painter, tmp_path, monkeypatch):
-    source = make(tmp_path / "a.mp4", frames=160)
+    source = make(tmp_path / "a.mp4", frames=120)
     command = [
         sys.executable,
         "-c",
@@ -240,10 +242,10 @@ def test_killed_and_gone_on_with(painter, tmp_path, monkeypatch):
     process.kill()
     assert process.wait() == -signal.SIGKILL
     done = len(list(parts.glob("[0-9]*.nut")))
-    assert 3 <= done < 40 and not (tmp_path / "out/a.mp4").exists()
+    assert 3 <= done < 30 and not (tmp_path / "out/a.mp4").exists()
     painted = painting(monkeypatch)
     assert paint(source, painter) == 0
-    assert len(painted) == 160 - 4 * done
+    assert len(painted) == 120 - 4 * done
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mp4"]
     assert paint(source, painter, out="whole") == 0
     (frames, times), (whole, asked) = pictures(tmp_path / "out/a.mp4"), pictures(tmp_path / "whole/a.mp4")
@@ -393,13 +395,13 @@ def test_a_terminal_shows_the_time_left(painter, tmp_path, monkeypatch):
 
 def test_memory_does_not_grow_with_the_length(tmp_path):
     """What the process holds after each segment; without a painter, which has the same work with every frame."""
-    source, held = make(tmp_path / "a.mp4", frames=480, size=(96, 64), sound=None), []
+    source, held = make(tmp_path / "a.mp4", frames=288, size=(96, 64), sound=None), []
     with video.open_video(source) as stream:
         shown = ((video.to_image(frame), frame.pts) for frame in video.read_frames(stream))
         while video.write_segment(itertools.islice(shown, 48), tmp_path / "a.nut", ".mp4", stream):
             held.append(psutil.Process().memory_info().rss)
-    assert len(held) == 10
-    assert held[-1] - held[2] < 10e6  # measured: 0.3 MB; the frames as floats: 25 MB
+    assert len(held) == 6
+    assert held[-1] - held[2] < 5e6  # measured: 0.9 MB; the frames as floats: 11 MB
 
 
 @pytest.fixture(scope="module")
@@ -415,7 +417,7 @@ def browser():
         running.close()
 
 
-PLAY = """async address => {
+PLAY = """async ([address, second]) => {
     const video = document.createElement("video");
     video.muted = true;
     video.src = address;
@@ -424,19 +426,20 @@ PLAY = """async address => {
         video.onerror = () => reject(video.error.message);
         video.play().catch(reject);
     });
+    const played = video.currentTime;
+    await new Promise(resolve => { video.onseeked = resolve; video.currentTime = second; });
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     const context = canvas.getContext("2d");
     context.drawImage(video, 0, 0);
     const pixels = [...context.getImageData(0, 0, canvas.width, canvas.height).data];
-    return {width: video.videoWidth, height: video.videoHeight, duration: video.duration, time: video.currentTime,
-            frames: video.getVideoPlaybackQuality().totalVideoFrames, pixels: pixels};
+    return {width: video.videoWidth, height: video.videoHeight, duration: video.duration, played, pixels};
 }"""
 
 
 @pytest.mark.parametrize("ending", video.FORMATS)
 def test_plays_in_a_browser(ending, painter, tmp_path, browser):
-    """From the first frame to the last, which shows the colors that were painted."""
+    """From the beginning to the end; and the frame at a moment has the colors that were painted."""
     options = {".mp4": {}, ".webm": {"codec": "libvpx-vp9", "sound": "libopus"}}[ending]
     source, target = make(tmp_path / f"a{ending}", frames=15, **options), tmp_path / f"out/a{ending}"
     assert paint(source, painter) == 0
@@ -444,9 +447,9 @@ def test_plays_in_a_browser(ending, painter, tmp_path, browser):
     if not browser.evaluate("kind => document.createElement('video').canPlayType(kind)", kind):
         pytest.skip(f"this Chromium does not play {kind}")
     content = base64.b64encode(target.read_bytes()).decode()
-    seen = browser.evaluate(PLAY, f"data:video/{ending[1:]};base64,{content}")
-    assert (seen["width"], seen["height"], seen["frames"]) == (64, 48, 15)
-    assert seen["duration"] == pytest.approx(0.6, abs=0.05) and seen["time"] == seen["duration"]
+    seen = browser.evaluate(PLAY, [f"data:video/{ending[1:]};base64,{content}", 7.5 / 25])
+    assert (seen["width"], seen["height"]) == (64, 48)
+    assert seen["duration"] == pytest.approx(0.6, abs=0.05) and seen["played"] == seen["duration"]
     image = np.reshape(seen["pixels"], (48, 64, 4))[..., :3]
-    np.testing.assert_allclose(image, pictures(target)[0][-1], atol=12)  # measured: 8
+    np.testing.assert_allclose(image, pictures(target)[0][7], atol=20)  # measured: 7 to 11; its neighbors: 130
     assert image.std() > 10  # measured: 46
