@@ -304,9 +304,8 @@ class Studio(widgets.VBox):
         finally:
             self.paint.disabled, self.halt.disabled = False, True
         about = view.describe(recipe) + (f", stopped at {steps}" if result.interrupted else "")
-        self._add(
-            dict(recipe=recipe, image=result.image, settings=result.settings, about=about, curves=view.curves(rows))
-        )
+        made = dict(image=result.image, settings=result.settings, curves=view.curves(rows))
+        self._add(made | dict(recipe=recipe, about=about))
         self._say(
             f"Stopped at {steps}: the picture so far is in the gallery."
             if result.interrupted
