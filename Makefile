@@ -9,10 +9,13 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: lab run test outputs handout class bench lint
+.PHONY: lab studio run test outputs handout class bench lint
 
 lab: .venv/installed    ## open the course in JupyterLab
 	$(BIN)/python -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
+
+studio: .venv/installed ## the studio as an app, without code, in the browser
+	$(BIN)/python -m voila notebooks/S_studio.ipynb
 
 run: .venv/installed    ## execute all notebooks in order; pictures go to out/
 	$(BIN)/python tools/run_notebooks.py

@@ -1,4 +1,4 @@
-"""The notebooks as documents: names, links, stored outputs, lengths, markers, solutions, taught before imported."""
+"""The lessons as documents: names, links, stored outputs, lengths, markers, solutions, taught before imported."""
 
 import ast
 import inspect
@@ -15,7 +15,7 @@ from conftest import ROOT
 from stlib import losses, network, optimize, pyramid
 
 FOLDER = ROOT / "notebooks"
-PATHS, TEMPLATE = sorted(FOLDER.glob("*.ipynb")), ROOT / "tools/lesson_template.ipynb"
+PATHS, TEMPLATE = sorted(FOLDER.glob("[0A]*.ipynb")), ROOT / "tools/lesson_template.ipynb"
 MARKER = "# NBVAL_CHECK_OUTPUT"
 TAUGHT = {
     name
@@ -62,8 +62,8 @@ def anchors(path):
 
 def test_names():
     assert PATHS[0].name == "00_first_picture.ipynb"
-    for path in PATHS:
-        assert re.fullmatch(r"(0\d|A\d)_[a-z0-9_]+\.ipynb", path.name)
+    for path in FOLDER.glob("*.ipynb"):
+        assert re.fullmatch(r"(0\d|A\d|S)_[a-z0-9_]+\.ipynb", path.name)
 
 
 def test_head(path, text):

@@ -61,15 +61,19 @@ def execute(path):
 
 
 def clean(notebook):
-    """Drop what differs from machine to machine and is not for the reader: stderr and kernel versions."""
+    """Drop what differs from machine to machine or needs a kernel: stderr, kernel versions, widgets."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr" and not widget(output)]
     return notebook
+
+
+def widget(output):
+    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def store(notebook, path):
