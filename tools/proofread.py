@@ -65,8 +65,8 @@ WRITTEN = {
     "no space between Chinese and Latin": rf"{HAN}[A-Za-z0-9§]|[A-Za-z0-9%§]{HAN}",
     "full-width letters or digits": r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]",
     "a space beside full-width punctuation": rf"[，。；：！？、（《“] +[\w§]|{HAN} +[，。；：！？、）》”]",
-    "emphasis that does not end, as punctuation stands inside of it and a letter outside": r"[，。：；！？）》”、.:]\*{1,2}(?=\w)",
-    "emphasis that does not begin, as punctuation stands inside of it and a letter outside": r"(?<=\w)\*{1,2}[（《“](?=\w[^*]*\*)",
+    "emphasis that does not end (punctuation inside of it, a letter outside)": r"[，。：；！？）》”、.:]\*{1,2}(?=\w)",
+    "emphasis that does not begin (punctuation inside, a letter outside)": r"(?<=\w)\*{1,2}[（《“](?=\w[^*]*\*)",
 }
 
 

@@ -1,6 +1,6 @@
-"""The Chinese edition: collect what is to be translated (po/zh_CN/*.po), and make the course in Chinese from it (out/zh).
+"""The Chinese edition: collect what is to be translated (po/zh_CN/*.po), make the course in Chinese from it (out/zh).
 
-usage: python tools/translate.py extract | catalog | make [--execute]
+usage: python tools/translate.py extract [NAME ...] | catalog | make [--execute]
 
 extract    bring the .po files in step with the course: what is new is empty, what has changed is fuzzy
 catalog    write stlib/data/zh_CN.json, from which stlib speaks Chinese
@@ -11,23 +11,34 @@ import ast
 import difflib
 import io
 import json
+import os
 import re
 import sys
 import tokenize
 from collections import namedtuple
 from pathlib import Path
 
+import make_handout
 import nbformat
 import polib
 
 from stlib import disk
 from stlib.command import program
+from stlib.language import Catalog
 
 ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "out/zh"
 PO, CATALOG = ROOT / "po/zh_CN", ROOT / "stlib/data/zh_CN.json"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SPOKEN = ("messages", "figures", "sheets")  # what is translated when it is shown: the catalog's parts
 FILES = [*(path.stem for path in NOTEBOOKS), "TEACHING", *SPOKEN]
+
+# What a Chinese notebook has more than the English one: the language of checks and figures, and a note.
+LANGUAGE = 'import os\n\nos.environ["STLIB_LANGUAGE"] = "zh_CN"  # 检查的提示与插图中的文字用中文'
+NOTE, EXECUTED = (
+    f"*中文版：{which}练习的检查和新画的插图用中文。术语见[术语表](../po/GLOSSARY.md)。*"
+    for which in ("程序的输出保留英文，已存的插图也是英文；重新运行后，", "程序的输出保留英文；")
+)
 
 # A text to translate: a template is in the language of str.format, with {0}, {1} for what is filled in.
 Unit = namedtuple("Unit", "text where kind template", defaults=(False,))
@@ -126,7 +137,7 @@ def strings(tree, leave_out=lambda node: False):
         elif isinstance(node, ast.JoinedStr):
             values = [part for part in node.values if isinstance(part, ast.FormattedValue)]
             texts = [
-                "{%d}" % values.index(part) if part in values else re.sub("([{}])", r"\1\1", part.value)
+                f"{{{values.index(part)}}}" if part in values else re.sub("([{}])", r"\1\1", part.value)
                 for part in node.values
             ]
             yield "".join(texts), bool(values)
@@ -142,7 +153,16 @@ def strings(tree, leave_out=lambda node: False):
 def is_sentence(text):
     """Whether a string of a program is made of words for people."""
     words = re.findall(r"(?<![\w./\\-])[A-Za-z]{2,}(?![\w(=/\\])", re.sub(r"\{\d+\}", " 0 ", text))
-    return bool(words) and bool(re.search(r"\S\s+\S", text.strip())) and not re.fullmatch(r"[\w-]+=\S*", text)
+    names = not any(word[0].islower() for word in words) and "{0}" not in text  # of fonts
+    return bool(words) and not names and bool(re.search(r"\S\s+\S", text.strip())) and "<img" not in text
+
+
+# What Python's reader of command lines says.
+ARGPARSE = (
+    "usage: ", "positional arguments", "options", "show this help message and exit", "error", "argument {0}: {1}",
+    "the following arguments are required: {0}", "unrecognized arguments: {0}", "expected one argument",
+    "expected at least one argument", "invalid {0} value: {1}", "ambiguous option: {0} could match {1}",
+)  # fmt: skip
 
 
 def messages():
@@ -153,6 +173,8 @@ def messages():
             for text, template in strings(ast.parse(path.read_text(encoding="utf-8")), not_said):
                 if is_sentence(text):
                     yield Unit(text, name, "message", template)
+    for text in ARGPARSE:
+        yield Unit(text, "argparse", "message", "{0}" in text)
 
 
 def not_said(node):
@@ -201,19 +223,13 @@ def sheets():
         tree = ast.parse(read(f"tools/{name}"))
         keys = {key for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
         keys -= {key for key in keys if isinstance(key, ast.Constant) and re.search(r"\w[|,( ]\S", str(key.value))}
-        for text, template in strings(tree, lambda node: node in keys or isinstance(node, ast.keyword)):
+        for text, template in strings(tree, lambda node, keys=keys: node in keys or isinstance(node, ast.keyword)):
             words = re.sub(r"\$.*?\$|\{\d+\}", " ", text, flags=re.S)
             code = re.fullmatch(r"[\w.]+[(=\[].*|\S*[_/]\S*|<.*|.*(\bimport |\\d).*|DejaVu.*", text.strip(), re.S)
             if text in BARE or (not code and is_sentence(text) and re.search("[A-Za-z]{3}", words)):
                 yield Unit(text, name, "sheet", template)
-    for text in paragraphs(read("tools/handout_start.html")):
+    for text in make_handout.TEXT.findall(read("tools/handout_start.html")):
         yield Unit(text, "handout_start.html", "html")
-
-
-def paragraphs(page):
-    """The texts of an HTML page."""
-    found = re.findall(r'<(title|h1|h2|p|th)>(.*?)</\1>|alt="([^"]*)"', page, re.S)
-    return [text or alt for _, text, alt in found if has_words(text or alt)]
 
 
 # ------------------------------------------------------------------------------------------------------- the .po files
@@ -225,10 +241,10 @@ def load(name):
     return polib.pofile(str(path), wrapwidth=110) if path.exists() else polib.POFile(wrapwidth=110)
 
 
-def extract():
-    """Bring the .po files in step with the course."""
+def extract(names):
+    """Bring these .po files in step with the course."""
     PO.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
+    for name in names:
         before, after = load(name), polib.POFile(wrapwidth=110)
         after.metadata = {"Language": "zh_CN", "MIME-Version": "1.0", "Content-Type": "text/plain; charset=UTF-8"}
         after.metadata |= {"Content-Transfer-Encoding": "8bit"}
@@ -253,10 +269,128 @@ def extract():
         print(f"{name}: {len(after)} texts, {len(left)} to translate")
 
 
+# ------------------------------------------------------------------------------------------------ the course in Chinese
+
+
+def catalog():
+    """What stlib/data/zh_CN.json must hold: for each part, the translations of texts and those of templates."""
+    parts = {}
+    for name in SPOKEN:
+        entries = [entry for entry in load(name) if entry.translated()]
+        parts[name] = {"texts": {}, "templates": {}}
+        for entry in entries:
+            parts[name]["templates" if "python-brace-format" in entry.flags else "texts"][entry.msgid] = entry.msgstr
+    return json.dumps(parts, ensure_ascii=False, indent=0, sort_keys=True) + "\n"
+
+
+def translated_text(markdown, known):
+    """A text with each block that is known in Chinese."""
+    return "".join(known.get(part, part) for part in split(markdown))
+
+
+def translated_code(source, known):
+    """Code with comments and docstrings in Chinese."""
+    for start, end, text, kind in reversed(said_in_code(source)):
+        chinese = known.get(text, text)
+        if kind == "comment":  # on lines of its own, or one, at the end of a line
+            chinese = "# " + chinese.replace("\n", "\n" + re.search(r"[^\n]*$", source[:start])[0] + "# ")
+        source = source[:start] + chinese + source[end:]
+    return source
+
+
+def known(name):
+    """The translations of a file: English to Chinese."""
+    return {entry.msgid: entry.msgstr for entry in load(name) if entry.translated()}
+
+
+def headings(markdown):
+    return re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", markdown, flags=re.S), re.M)
+
+
+def jupyter_anchor(heading):
+    """The id that JupyterLab gives a heading."""
+    return re.sub(r"\s+", "-", heading.strip())
+
+
+def github_anchor(heading):
+    """The id that GitHub gives a heading."""
+    return re.sub(r"[^\w\s-]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def markdown(notebook):
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def translated_notebook(name, note):
+    """A notebook in Chinese; what its checks print, too. Other outputs stay, and nothing is executed."""
+    notebook, texts, says = read_notebook(name), known(name), Catalog(json.loads(catalog())["messages"])
+    for cell in notebook.cells:
+        cell.source = (translated_text if cell.cell_type == "markdown" else translated_code)(cell.source, texts)
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream" and re.match("yes  |NO   |Not solved", output.text):
+                output.text = "\n".join(map(says, output.text.split("\n")))
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    first.source = f"{LANGUAGE}\n\n{first.source}"
+    notebook.cells[0].source += f"\n\n{note}"
+    return notebook
+
+
+def make(execute=False):
+    """Write out/zh: the notebooks and TEACHING.md in Chinese with all they need, and the handout."""
+    os.environ["STLIB_LANGUAGE"] = "zh_CN"
+    from run_notebooks import clean
+    from run_notebooks import execute as run
+
+    with disk.whole_folder(OUT) as part:
+        (part / "notebooks").mkdir()
+        for name, text in translated_course(NOTE if not execute else EXECUTED).items():
+            (part / "notebooks" / name).write_text(text, encoding="utf-8")
+        make_handout.copy_course(part / "notebooks", part)
+        if execute:
+            for path in sorted((part / "notebooks").glob("*.ipynb")):
+                print(f"{path.name} ...", flush=True)
+                nbformat.write(clean(run(path)), path)
+        make_handout.make_handout(part / "handout", notebooks=part / "notebooks")
+    print(f"{OUT.relative_to(ROOT)}: begin with notebooks/00_first_picture.ipynb; for a class, handout/START.html")
+
+
+def translated_course(note=NOTE):
+    """All files of notebooks/ in Chinese, name -> text, with links that lead to the Chinese headings."""
+    pairs = {path.name: (read_notebook(path.stem), translated_notebook(path.stem, note)) for path in NOTEBOOKS}
+    lessons, lessons_zh = ({name: markdown(pair[k]) for name, pair in pairs.items()} for k in (0, 1))
+    english = lessons | {"TEACHING.md": read("notebooks/TEACHING.md")}
+    chinese = lessons_zh | {"TEACHING.md": translated_text(english["TEACHING.md"], known("TEACHING"))}
+    anchors = {}
+    for name, text in english.items():
+        anchor = github_anchor if name.endswith(".md") else jupyter_anchor
+        anchors[name] = {anchor(a): anchor(b) for a, b in zip(headings(text), headings(chinese[name]))}
+
+    def led(text, name):
+        def link(match):
+            file, anchor = match.groups()
+            return f"]({file}#{anchors.get(file or name, {}).get(anchor, anchor)})"
+
+        return re.sub(r"\]\(([^()#\s]*)#([^()\s]*(?:\([^()]*\))?[^()\s]*)\)", link, text)
+
+    for name, (_, notebook) in pairs.items():
+        for cell in notebook.cells:
+            cell.source = led(cell.source, name) if cell.cell_type == "markdown" else cell.source
+    files = {name: nbformat.writes(notebook) for name, (_, notebook) in pairs.items()}
+    return files | {"TEACHING.md": led(chinese["TEACHING.md"], "TEACHING.md")}
+
+
 def main(arguments):
-    command = arguments[:1]
+    """Do what the first argument says and return the exit status."""
+    command, names = arguments[:1], arguments[1:]
     if command == ["extract"]:
-        extract()
+        extract(names or FILES)
+    elif command == ["catalog"]:
+        CATALOG.write_text(catalog(), encoding="utf-8")
+    elif command == ["make"]:
+        make("--execute" in names)
+    else:
+        print(__doc__)
+        return program.USAGE
     return program.DONE
 
 
