@@ -157,11 +157,12 @@ def is_sentence(text):
     return bool(words) and not names and bool(re.search(r"\S\s+\S", text.strip())) and "<img" not in text
 
 
-# What Python's reader of command lines says.
-ARGPARSE = (
+# What Python's reader of command lines says, and what lessons 04 and 05 put together.
+MORE = (
     "usage: ", "positional arguments", "options", "show this help message and exit", "error", "argument {0}: {1}",
     "the following arguments are required: {0}", "unrecognized arguments: {0}", "expected one argument",
     "expected at least one argument", "invalid {0} value: {1}", "ambiguous option: {0} could match {1}",
+    "program {0}", "picture {0}", "program", "picture",
 )  # fmt: skip
 
 
@@ -173,8 +174,8 @@ def messages():
             for text, template in strings(ast.parse(path.read_text(encoding="utf-8")), not_said):
                 if is_sentence(text):
                     yield Unit(text, name, "message", template)
-    for text in ARGPARSE:
-        yield Unit(text, "argparse", "message", "{0}" in text)
+    for text in MORE:
+        yield Unit(text, "put together", "message", "{0}" in text)
 
 
 def not_said(node):
