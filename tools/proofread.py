@@ -58,6 +58,14 @@ def faults(entry, kind, template=False):
         if found := re.search(pattern, chinese):
             start = max(0, found.start() - 6)
             yield f"{name}: {chinese[start : found.end() + 6]!r}"
+    for number, stars in enumerate(re.finditer(r"\*+", chinese)):  # Markdown's rule of what begins and ends emphasis
+        before, after = chinese[: stars.start()][-1:], chinese[stars.end() :][:1]
+        inside, outside = (after, before) if number % 2 == 0 else (before, after)
+        if kind == "text" and re.match(r"\w", outside) and re.match(r"[^\w\s]", inside):
+            yield (
+                f"emphasis that does not {'end' if number % 2 else 'begin'}, as a letter stands before or after it "
+                f"and punctuation in it: {chinese[max(0, stars.start() - 6) : stars.end() + 6]!r}"
+            )
 
 
 WRITTEN = {
@@ -65,8 +73,6 @@ WRITTEN = {
     "no space between Chinese and Latin": rf"{HAN}[A-Za-z0-9§]|[A-Za-z0-9%§]{HAN}",
     "full-width letters or digits": r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]",
     "a space beside full-width punctuation": rf"[，。；：！？、（《“] +[\w§]|{HAN} +[，。；：！？、）》”]",
-    "emphasis that does not end (punctuation inside of it, a letter outside)": r"[，。：；！？）》”、.:]\*{1,2}(?=\w)",
-    "emphasis that does not begin (punctuation inside, a letter outside)": r"(?<=\w)\*{1,2}[（《“](?=\w[^*]*\*)",
 }
 
 

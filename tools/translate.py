@@ -40,6 +40,8 @@ NOTE, EXECUTED = (
     for which in ("程序的输出保留英文，已存的插图也是英文；重新运行后，", "程序的输出保留英文；")
 )
 
+CHECKED = re.compile("yes  |NO   |     Hint: |Not solved|All of it holds")  # lines that checks print
+
 # A text to translate: a template is in the language of str.format, with {0}, {1} for what is filled in.
 Unit = namedtuple("Unit", "text where kind template", defaults=(False,))
 
@@ -154,7 +156,8 @@ def is_sentence(text):
     """Whether a string of a program is made of words for people."""
     words = re.findall(r"(?<![\w./\\-])[A-Za-z]{2,}(?![\w(=/\\])", re.sub(r"\{\d+\}", " 0 ", text))
     names = not any(word[0].islower() for word in words) and "{0}" not in text  # of fonts
-    return bool(words) and not names and bool(re.search(r"\S\s+\S", text.strip())) and "<img" not in text
+    code = re.match(r"<img|(python -m )?stlib\b", text)  # and names of programs
+    return bool(words) and not names and not code and bool(re.search(r"\S\s+\S", text.strip()))
 
 
 # What Python's reader of command lines says, and what lessons 04 and 05 put together.
@@ -328,8 +331,9 @@ def translated_notebook(name, note):
     for cell in notebook.cells:
         cell.source = (translated_text if cell.cell_type == "markdown" else translated_code)(cell.source, texts)
         for output in cell.get("outputs", []):
-            if output.output_type == "stream" and re.match("yes  |NO   |Not solved", output.text):
-                output.text = "\n".join(map(says, output.text.split("\n")))
+            if output.output_type == "stream":
+                lines = output.text.split("\n")
+                output.text = "\n".join(says(line) if CHECKED.match(line) else line for line in lines)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
     first.source = f"{LANGUAGE}\n\n{first.source}"
     notebook.cells[0].source += f"\n\n{note}"
