@@ -146,6 +146,7 @@ RIGHT = [
     ),
     ("See [lesson 02](02.ipynb#The-map), 1,500 words.", "见[第 02 课](02.ipynb#The-map)，共 1,500 个词。"),
     (r"$$a \text{ if } b$$" "\nThe Gram matrices, `a, b`.", r"$$a \text{ 若 } b$$" "\n诸格拉姆矩阵，`a, b`。"),
+    ("1.3 million in *A guide to noise*.", "130 万（*A guide to noise*）。"),
     ("- a) 3 x 3: **right**\n- b) none", "- a) 3 x 3：**对**\n- b) 无"),
 ]
 

@@ -49,6 +49,8 @@ def faults(entry, kind, template=False):
     before, after = numbers(english), numbers(chinese)
     if before != after:
         yield f"numbers are not the same: {listed(before, after)} became {listed(after, before)}"
+    for title in re.findall(r"\[[^\]]+\]|\*[^*]+\*", english):  # of a paper, which keeps it
+        english = english.replace(title, "") if title in chinese else english
     for term, pattern, allowed in glossary():
         if re.search(pattern, english, re.I) and not any(each.lower() in chinese.lower() for each in allowed):
             yield f"{term} is {' or '.join(allowed)}"
@@ -89,6 +91,8 @@ def plain_math(text):
 
 
 def numbers(text):
+    for word, factor in (("million", 100), ("billion", 10)):  # 1.3 million is 130 万, 1.3 billion 13 亿
+        text = re.sub(rf"([\d.]+) {word}", lambda match, by=factor: f"{float(match[1]) * by:g}", text)
     return Counter(re.findall(r"\d+(?:[.,]\d+)*", re.sub(r"\{\d+\}", "", text)))
 
 

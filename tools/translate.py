@@ -229,7 +229,7 @@ def sheets():
         keys -= {key for key in keys if isinstance(key, ast.Constant) and re.search(r"\w[|,( ]\S", str(key.value))}
         for text, template in strings(tree, lambda node, keys=keys: node in keys or isinstance(node, ast.keyword)):
             words = re.sub(r"\$.*?\$|\{\d+\}", " ", text, flags=re.S)
-            code = re.fullmatch(r"[\w.]+[(=\[].*|\S*[_/]\S*|<.*|.*(\bimport |\\d).*|DejaVu.*", text.strip(), re.S)
+            code = re.fullmatch(r"[\w.]+[(=\[].*|\S*[_/]\S*|<.*|.*(\bimport |\\d).*|DejaVu.*|-.*", text.strip(), re.S)
             if text in BARE or (not code and is_sentence(text) and re.search("[A-Za-z]{3}", words)):
                 yield Unit(text, name, "sheet", template)
     for text in make_handout.TEXT.findall(read("tools/handout_start.html")):
