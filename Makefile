@@ -9,7 +9,7 @@ else
 BIN := .venv/bin
 endif
 
-.PHONY: lab studio run test outputs handout class bench lint
+.PHONY: lab studio run test outputs handout class zh bench lint
 
 lab: .venv/installed    ## open the course in JupyterLab
 	$(BIN)/python -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
@@ -31,6 +31,9 @@ handout: .venv/installed  ## out/handout: the class version, without solutions
 
 class: .venv/installed  ## out/class: the same with all packages, for no network (1.3 GB); FOR=3.12 names the Python
 	$(BIN)/python tools/make_handout.py --class $(FOR)
+
+zh: .venv/installed  ## out/zh: the course in Chinese; EXECUTE=1 runs it, for figures with Chinese words
+	$(BIN)/python tools/translate.py make $(if $(EXECUTE),--execute)
 
 bench: .venv/installed  ## measure speed and memory, on an otherwise idle machine
 	$(BIN)/python tests/benchmarks/bench_stylize.py

@@ -4,33 +4,79 @@ Each function that draws returns the matplotlib figure. Nothing changes matplotl
 """
 
 import base64
+import functools
 import io
 import time
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
 from PIL import Image
 
 from stlib.images import to_uint8
+from stlib.language import is_chinese, translate
 
 # Okabe & Ito's colors, which people with any color vision can tell apart; one for each loss in the whole course.
 COLORS = {"content": "#0072B2", "style": "#D55E00", "total_variation": "#009E73", "total": "#000000"}
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
+# Fonts with Chinese letters, of Linux, macOS and Windows.
+FONTS = (
+    "Noto Sans CJK SC", "Noto Sans SC", "Noto Sans CJK JP", "Source Han Sans SC", "Source Han Sans CN",
+    "PingFang SC", "Hiragino Sans GB", "Heiti TC", "Microsoft YaHei", "SimHei", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+)  # fmt: skip
+NO_FONT = (
+    "Words in figures stay English, as no font with Chinese letters is installed: install one, such as "
+    "Noto Sans CJK SC (on Debian and Ubuntu fonts-noto-cjk), then restart the kernel."
+)
+
 
 def use_style():
-    """Set matplotlib up for the course: small JPEG figures in notebooks, thin axes, color-blind-safe colors."""
+    """Set matplotlib up for the course: small JPEG figures in notebooks, thin axes, color-blind-safe colors.
+
+    If the reader's language is Chinese, words in figures are from now on Chinese; a warning says if there is no font.
+    """
     plt.rcParams.update({
         "figure.dpi": 100, "figure.constrained_layout.use": True, "font.size": 10, "axes.titlesize": 10,
         "axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": plt.cycler(color=PALETTE),
         "image.cmap": "viridis", "lines.linewidth": 1.8, "legend.frameon": False,
     })  # fmt: skip
+    if is_chinese():
+        _speak_chinese()
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
         set_matplotlib_formats("jpeg", pil_kwargs={"quality": 88})
     except (ImportError, AttributeError):  # not in a notebook: the settings above are enough
         pass
+
+
+def _speak_chinese():
+    """Let matplotlib look up each text that it is given to draw: the code that draws stays as it is."""
+    font = chinese_font()
+    if font is None:
+        warnings.warn(translate(NO_FONT), stacklevel=3)
+        return
+    plt.rcParams["font.family"] = [font, "DejaVu Sans"]
+    plt.rcParams["axes.unicode_minus"] = False  # many of these fonts have no such sign
+    if not hasattr(Text.set_text, "english"):
+        english = Text.set_text
+
+        @functools.wraps(english)
+        def set_text(self, text):
+            english(self, translate(text, "figures") if isinstance(text, str) else text)
+
+        set_text.english = english
+        Text.set_text = set_text
+
+
+def chinese_font():
+    """The first of FONTS that is installed, or None."""
+    installed = {font.name for font in fontManager.ttflist}
+    return next((font for font in FONTS if font in installed), None)
 
 
 def show_images(images, titles=None, columns=4, width=9.0, **imshow):
@@ -99,7 +145,7 @@ class _View:
     def __init__(self, progress, seconds):
         left = seconds / progress.step * (progress.total - progress.step)
         losses = ", ".join(f"{name} {progress.losses[name]:.4f}" for name in ("content", "style"))
-        self.text = (
+        self.text = translate(
             f"step {progress.step} of {progress.total}, scale {progress.scale} of {progress.scales}: "
             f"{losses}; about {left:.0f} s left"
         )

@@ -15,8 +15,16 @@ from string import Template
 
 from stlib import disk
 from stlib.command import program
+from stlib.language import is_chinese, translate
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The texts of handout_start.html.
+TEXT = re.compile(
+    r"(?<=<title>).*?(?=</title>)|(?<=<h[12]>).*?(?=</h)|(?<=<th>).*?(?=</th>)"
+    r'|(?<=<p>)(?![$]|<img).*?(?=</p>)|(?<=alt=").*?(?=")',
+    re.S,
+)
 
 # The platforms of a class: the tags of wheels that run there, and what Python says of itself there.
 PLATFORMS = {
@@ -53,24 +61,37 @@ def main(arguments):
     return program.DONE
 
 
-def make_handout(folder, wheel=None):
+def make_handout(folder, wheel=None, notebooks=ROOT / "notebooks"):
     """Make `folder` with notebooks without solutions, pictures, sheets, stlib's wheel and START.html."""
     with disk.whole_folder(folder) as part:
-        fill_handout(part, wheel)
+        fill_handout(part, wheel, notebooks)
     return folder
 
 
-def fill_handout(folder, wheel=None):
-    """Fill an empty folder with the handout."""
+def fill_handout(folder, wheel=None, notebooks=ROOT / "notebooks"):
+    """Fill an empty folder with the handout, from these notebooks."""
     import nbformat  # here, as all that takes time: Ctrl-C is no traceback
     from sheets import make_sheets
 
     (folder / "notebooks").mkdir()
-    own = {path.name for path in (ROOT / "images/own").iterdir()} - {"README.md"}  # the maker's, not the class's
-    shutil.copytree(ROOT / "images", folder / "images", ignore=lambda at, names: own if Path(at).name == "own" else ())
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    for path in sorted(notebooks.glob("*.ipynb")):
         notebook = without_solutions(nbformat.read(path, as_version=4))
         nbformat.write(notebook, folder / "notebooks" / path.name)
+    copy_course(folder / "notebooks", folder)
+    shutil.copy(wheel or build_wheel(folder / "build"), folder)
+    shutil.rmtree(folder / "build", ignore_errors=True)
+    make_sheets(folder)
+    write_start_page(folder, f"-m pip install {next(folder.glob('*.whl')).name}", translate(NETWORK, "sheets"))
+
+
+def copy_course(notebooks, folder):
+    """Copy what these notebooks need and link to into a folder: pictures, cards, license."""
+    import nbformat
+
+    own = {path.name for path in (ROOT / "images/own").iterdir()} - {"README.md"}  # the maker's, not the class's
+    shutil.copytree(ROOT / "images", folder / "images", ignore=lambda at, names: own if Path(at).name == "own" else ())
+    for path in sorted(notebooks.glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
         text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
         for link in re.findall(r"\]\(\.\./([^)\s#]+)", text):  # what a lesson links to comes along
             copy(link, folder)
@@ -78,10 +99,6 @@ def fill_handout(folder, wheel=None):
                 for name in re.findall(r"\]\(([^)\s#:/]+)\)", (ROOT / link).read_text(encoding="utf-8")):
                     copy(Path(link).parent / name, folder)
     copy("LICENSE", folder)
-    shutil.copy(wheel or build_wheel(folder / "build"), folder)
-    shutil.rmtree(folder / "build", ignore_errors=True)
-    make_sheets(folder)
-    write_start_page(folder, f"-m pip install {next(folder.glob('*.whl')).name}", NETWORK)
 
 
 def without_solutions(notebook):
@@ -127,10 +144,11 @@ def fill_class(folder, version, wheel=None):
             download(next(folder.glob("*.whl")), Path(temporary), version, tags, markers)
             wheels = list(Path(temporary).iterdir())
             tensorflow = [wheel for wheel in wheels if re.match(r"tensorflow(_cpu)?-", wheel.name)]
-            rows.append(f"{platform}: {megabytes(wheels)} MB, of which TensorFlow {megabytes(tensorflow)} MB")
+            row = f"{platform}: {megabytes(wheels)} MB, of which TensorFlow {megabytes(tensorflow)} MB"
+            rows.append(translate(row, "sheets"))
             for wheel in wheels:
                 shutil.copy(wheel, folder / "wheels")  # one folder: pip takes what fits, most files fit everywhere
-    notes = OFFLINE.format(
+    notes = translate(OFFLINE, "sheets").format(
         version=version, total=megabytes((folder / "wheels").iterdir()), rows="</li>\n<li>".join(rows)
     )
     write_start_page(folder, INSTALL, notes, version, version)
@@ -173,15 +191,19 @@ def write_start_page(folder, install, notes, python="3.12", pythons="3.10 to 3.1
 
     rows, paths = [], sorted((folder / "notebooks").glob("*.ipynb"))
     for path in paths:
-        head = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells[:2])
+        title, english = (nbformat.read(each, as_version=4).cells for each in (path, ROOT / "notebooks" / path.name))
+        head = "\n".join(cell.source for cell in english[:2])
         minutes, exercises = re.search(r"about (\d+) minutes(?:, exercises (\d+) more)?", head, re.I).groups()
-        columns = path.name, escape(head.splitlines()[0].lstrip("# ")), minutes + f" + {exercises}" * bool(exercises)
+        title = title[0].source.splitlines()[0].lstrip("# ")
+        columns = path.name, escape(title), minutes + f" + {exercises}" * bool(exercises)
         rows.append("<tr>" + "".join(f"<td>{column}</td>" for column in columns) + "</tr>")
     sheets = sorted(path.name for path in folder.glob("*.pdf"))
     blanks = dict(install=install, notes=notes, python=python, pythons=pythons, first=paths[0].name)
     blanks["table"] = "\n".join(rows)
     blanks["sheets"] = "\n".join(f'<li><a href="{name}">{name.replace("_", " ")}</a></li>' for name in sheets)
-    page = Template(Path(__file__).with_name("handout_start.html").read_text(encoding="utf-8")).substitute(blanks)
+    page = Path(__file__).with_name("handout_start.html").read_text(encoding="utf-8")
+    page = TEXT.sub(lambda match: translate(match[0], "sheets"), page)
+    page = Template(page.replace('lang="en"', 'lang="zh-CN"') if is_chinese() else page).substitute(blanks)
     (folder / "START.html").write_text(page, encoding="utf-8")
 
 

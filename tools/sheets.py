@@ -2,7 +2,6 @@
 
 import logging
 import os
-import textwrap
 from pathlib import Path
 from unittest import mock
 
@@ -15,6 +14,8 @@ from matplotlib.patches import Rectangle
 
 from stlib import disk, images, network, optimize, pyramid
 from stlib import stylize as engine
+from stlib.language import is_chinese, translate, wrap
+from stlib.plots import chinese_font
 from stlib.settings import COARSEST, CONTENT_LAYERS, RECIPES, STYLE_LAYERS, TERMS, Settings
 from stlib.stylize import stylize
 
@@ -27,6 +28,9 @@ STYLE = {
     "pdf.fonttype": 42, "font.family": "DejaVu Sans", "font.size": 7.8, "mathtext.fontset": "cm",
     "text.color": "#111111", "text.parse_math": True,
 }  # fmt: skip
+CHINESE = chinese_font() if is_chinese() else None
+if CHINESE:
+    STYLE |= {"font.family": [CHINESE, "DejaVu Sans"]}
 
 SLIM, VGG16 = RECIPES["slim"], RECIPES["vgg16"]
 DEFAULTS = vars(Settings().of("slim"))
@@ -115,6 +119,11 @@ NOTATION = {
 }  # fmt: skip
 
 
+def in_language(text):
+    """A text in the reader's language, if there is a font for it."""
+    return translate(text, "sheets") if CHINESE else text
+
+
 class Page:
     """An A4 page to write on, in inches from the top left corner."""
 
@@ -130,6 +139,7 @@ class Page:
         how = {"va": "center" if "\n" in string else "baseline", "linespacing": 1.3} | how
         y += 0.04 if how["va"] == "baseline" else 0
         with matplotlib.rc_context(STYLE):
+            string = in_language(string)
             self.figure.text(x / WIDTH, 1 - y / HEIGHT, string, **how)
 
     def box(self, x, y, width, height, color):
@@ -172,7 +182,7 @@ def notation_sheet():
     page.text(WIDTH - MARGIN, y, "in the paper", ha="right", color=GRAY)
     y += 0.09
     for section, rows in NOTATION.items():
-        title, where = section.split("|")
+        title, where = in_language(section).split("|")
         page.band(y + 0.03, title, where)
         y += 0.23
         for *cells, number in rows:
@@ -345,7 +355,7 @@ def debugging_card(pictures):
         page.line(y)
         page.image(columns[0], y + 0.055, 1.2, pictures[name])
         for x, cell, width in zip(columns[1:], (symptom, cause, remedy), (26, 36, 34)):
-            lines = textwrap.wrap(cell, width)
+            lines = wrap(in_language(cell), width)
             page.text(x, y + 0.08, "\n".join(lines), va="top")
         page.text(x, y + 0.21 + 0.14 * len(lines), code, **MONO)
     page.text(MARGIN, 2.2 + 0.895 * len(FAULTS) + 0.13, FOOT, color=GRAY, size=7.2)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import stlib
+from stlib.language import translate
 
 but = functools.partial  # the right answer but for a setting: a mistake
 UNCHANGED = "the arguments are unchanged"
@@ -37,6 +38,10 @@ class Law:
 
     def advice(self, answer):
         return self.hint(answer) if callable(self.hint) else self.hint
+
+
+def say(text):
+    print(translate(text))
 
 
 def apply(answer, *arguments):
@@ -63,17 +68,17 @@ class Exercise:
     def __call__(self, answer):
         try:
             for statement, holds, hint in self.statements(answer):
-                print(f"{'yes' if holds else 'NO '}  {statement}")
+                say(f"yes  {statement}" if holds else f"NO   {statement}")
                 if not holds:
-                    print(f"     Hint: {hint() if callable(hint) else hint}")
+                    say(f"     Hint: {hint() if callable(hint) else hint}")
                     return False
         except NotImplementedError:
-            print("Not solved yet: fill in the starter cell, run it, then run this check again.")
+            say("Not solved yet: fill in the starter cell, run it, then run this check again.")
             return False
         except Exception as error:
-            print(f"NO   it runs\n     Hint: {brief(error)}")
+            say(f"NO   it runs\n     Hint: {brief(error)}")
             return False
-        print("All of it holds. Well done!")
+        say("All of it holds. Well done!")
         return True
 
     def statements(self, answer):

@@ -27,10 +27,8 @@ EXAMPLE = """example, and the first of eight parts of a large folder:
 
 def parser():
     """Build the parser of this command."""
-    parser = argparse.ArgumentParser(
-        "stlib paint", description="Paint pictures, still or moving, and videos with a painter.", epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    about = "Paint pictures, still or moving, and videos with a painter."
+    parser = program.Parser("stlib paint", description=about, epilog=EXAMPLE)
     parser.add_argument("files", nargs="+", type=Path, metavar="FOLDER_OR_FILE", help="what to paint")
     parser.add_argument("--painter", required=True, help=f"{', '.join(files.PAINTERS)}, or the path of a painter")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the paintings, under their own names")
@@ -74,8 +72,11 @@ def main(arguments):
     except KeyboardInterrupt:
         program.complain("interrupted; the same command goes on where it stopped")
         status = program.INTERRUPTED
-    print(f"{options.out}: {counts['painted']} painted, {counts['there']} there already, {len(failed)} not painted")
-    print("".join(f"  not painted: {source}\n" for source in failed), end="")
+    program.say(
+        f"{options.out}: {counts['painted']} painted, {counts['there']} there already, {len(failed)} not painted"
+    )
+    for source in failed:
+        program.say(f"  not painted: {source}")
     return status
 
 

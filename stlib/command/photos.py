@@ -15,6 +15,7 @@ from tqdm import tqdm
 from stlib import checkpoint, color, images
 from stlib import weights as files
 from stlib.command import program
+from stlib.language import translate
 from stlib.quiet import quiet
 from stlib.settings import EFFORTS, RECIPES, Settings
 
@@ -60,21 +61,19 @@ def main(arguments):
         if photo not in failed and not program.attempt(paint, photo, path, options, style, network, settings):
             failed.append(photo)
     if len(paths) > 1:
-        print("".join(f"  not painted: {photo}\n" for photo in failed), end="")
+        for photo in failed:
+            program.say(f"  not painted: {photo}")
     return program.SOME_FAILED if failed else program.DONE
 
 
 def parser():
     """Build the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        "stlib", description="Paint photos in the style of a painting.", epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = program.Parser("stlib", description="Paint photos in the style of a painting.", epilog=EXAMPLE)
     parser.add_argument("content", nargs="+", type=Path, metavar="CONTENT", help="the photos to paint")
     parser.add_argument("style", type=Path, metavar="STYLE", help="the painting to take the style from")
     parser.add_argument("-o", "--out", type=Path, required=True, help="file to write; a folder for several photos")
     networks = "vgg16, slim (six times as fast), vgg16+slim (above 1,024 px slim), vgg19 (80 MB, once), or a path"
-    parser.add_argument("--network", help=f"{networks} ({NETWORK})")
+    parser.add_argument("--network", help=f"{translate(networks)} ({NETWORK})")
     parser.add_argument("--keep-colors", action="store_true", help="transfer luminance only, keep the photo's colors")
     parser.add_argument("--resume", action="store_true", help="go on with what was begun and is not finished")
     papers = f"{', '.join(PAPERS)}, or inches such as 8x10: the size for {DPI} dpi, or the dpi for --size"
@@ -86,7 +85,7 @@ def parser():
         kind = {"steps": _steps, "content_weight": float, "memory": _bytes}.get(name, type(setting.default))
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=kind, default=setting.default,
-            help=f"{setting.metadata['about']} ({SHOWN.get(name, default)})",
+            help=f"{translate(setting.metadata['about'])} ({translate(str(SHOWN.get(name, default)))})",
         )  # fmt: skip
     parser.set_defaults(size=None)
     return parser
@@ -165,7 +164,7 @@ def paint(name, path, options, style, network, settings):
     made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=names)
     made |= dict(inputs=checkpoint.digest(content, style), **dataclasses.asdict(settings))
     if options.resume and path.exists() and not kept.exists() and same(made, images.load_metadata(path)):
-        print(f"{path} is there already")
+        program.say(f"{path} is there already")
         return path
     if kept.exists() and not options.resume:
         program.complain(f"{kept} was left by a run that --resume would have gone on with: this one begins anew.")
@@ -205,14 +204,14 @@ def progress_bar(path, names, scales):
     work = [each * np.prod(scale.shape) for each, scale in zip(slow, scales)]
     done = np.cumsum([0, *np.repeat(work, [scale.steps for scale in scales])])  # before each step, and at the end
     first = clock = None  # this run's first step; when what comes before `early` was compiled
-    with tqdm(total=done[-1], desc=path.name, bar_format=BAR) as bar:
+    with tqdm(total=done[-1], desc=path.name, bar_format=translate(BAR)) as bar:
 
         def show(progress):
             nonlocal first, clock
             if first is None:
                 first, bar.initial, bar.n = progress.step, done[progress.step - 1], done[progress.step - 1]
                 if first > 1:
-                    tqdm.write(f"{path.name}: goes on at step {first} of {progress.total}", sys.stderr)
+                    tqdm.write(translate(f"{path.name}: goes on at step {first} of {progress.total}"), sys.stderr)
             remaining = progress.total - first
             early, later = (first + 3, first + 11) if remaining > 11 else (first, first + min(3, remaining))
             clock = time.perf_counter() if progress.step <= early else clock
@@ -222,7 +221,8 @@ def progress_bar(path, names, scales):
                 draft = "" if names == "slim" else "; a draft: --network slim, or --steps draft"
                 side = scales[-1].side
                 parts = f", the largest sizes in tiles of {side} pixels" if side else ""
-                tqdm.write(f"{path.name}: about {seconds:.0f} s with {names}{parts}{draft}", sys.stderr)
+                line = translate(f"{path.name}: about {seconds:.0f} s with {names}")
+                tqdm.write(f"{line}{translate(parts)}{translate(draft)}", sys.stderr)
             bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
             bar.update(done[progress.step] - bar.n)
 

@@ -3,11 +3,14 @@
 It imports nothing that takes time, so that Ctrl-C is answered while TensorFlow is imported, too.
 """
 
+import argparse
 import contextlib
 import os
 import signal
 import sys
 import warnings
+
+from stlib.language import translate, wrap
 
 DONE, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # every exit status there is
 
@@ -72,16 +75,48 @@ def complain(message, name="stlib"):
     """Print one line on stderr, above a progress bar."""
     from tqdm import tqdm  # here: see above
 
-    tqdm.write(f"{name}: {message}", sys.stderr)
+    tqdm.write(f"{name}: {translate(str(message))}", sys.stderr)
+
+
+def say(text):
+    """Print a line, in the reader's language."""
+    print(translate(text))
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that speaks the reader's language."""
+
+    def __init__(self, prog, **how):
+        super().__init__(prog, formatter_class=_Formatter, **how)
+
+    def format_help(self):
+        self.description, self.epilog = translate(self.description), translate(self.epilog or "")
+        for each in self._action_groups:
+            each.title = translate(each.title)
+        for each in self._actions:
+            each.help = translate(each.help)
+        return super().format_help()
+
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {translate('error')}: {translate(message)}\n")
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def add_usage(self, usage, actions, groups, prefix=None):
+        super().add_usage(usage, actions, groups, translate("usage: "))
+
+    def _split_lines(self, text, width):
+        return wrap(text, width)
 
 
 def sentence(error):
     """What an exception says, in one line; what has no sentence of ours gets one."""
     if isinstance(error, OSError) and error.strerror:  # the system's
-        return f"{error.filename or 'A file'} could not be read or written: {error.strerror}."
+        return translate(f"{error.filename or 'A file'} could not be read or written: {error.strerror}.")
     text = " ".join(str(error).split())
     ours = isinstance(error, (ValueError, OSError)) and text
-    return text if ours else f"It ended with {type(error).__name__} ({text})."
+    return translate(text if ours else f"It ended with {type(error).__name__} ({text}).")
 
 
 def attempt(work, source, *arguments):

@@ -15,7 +15,6 @@ What no marker can do from the inside: stop a programmer who has read this file 
 the answers. It does not shield the computer either: submitted code runs with your rights. Copied answers pass.
 """
 
-import argparse
 import ast
 import csv
 import json
@@ -40,7 +39,7 @@ CHECKS = {path.name: path.read_text(encoding="utf-8") for path in (HERE.parent /
 
 def main(arguments):
     """Write the table and return the exit status: see command/program.py."""
-    parser = argparse.ArgumentParser("python -m stlib.marking", description="Mark submitted notebooks.")
+    parser = program.Parser("python -m stlib.marking", description="Mark submitted notebooks.")
     parser.add_argument("folder", type=Path, help="holds a notebook, or a folder of notebooks, for each student")
     parser.add_argument("-o", "--output", type=Path, default="marks.csv", help="the table (default: marks.csv)")
     parser.add_argument("--minutes", type=float, default=10, help="time limit of one notebook (default: 10)")
@@ -60,7 +59,7 @@ def main(arguments):
             for row in pool.map(lambda student: mark_or_say(student, course, options), students):
                 rows.append(row)
                 status = program.SOME_FAILED if row["note"].startswith("not marked") else status
-                print(f"{row['student']}: {sum(row.get(c) == 1 for c in columns)} solved", row["note"])
+                program.say(f"{row['student']}: {sum(row.get(c) == 1 for c in columns)} solved {row['note']}")
     except KeyboardInterrupt:
         output, status = output.with_stem(f"{output.stem}.unfinished"), program.INTERRUPTED
         program.complain(f"interrupted: {output} holds the marks so far", "stlib.marking")
