@@ -54,7 +54,7 @@ def batch_at(pictures, step, seed=0, crops=2):
 class PainterTraining(Training):
     """A painter in training: `painter`, `features` of the network that teaches, the Gram matrices at each size."""
 
-    def __init__(self, style, pictures, network, steps=4_000, seed=0, stability=5.0, start=None, crops=2):
+    def __init__(self, style, pictures, network, steps=4_000, seed=0, stability=2.0, start=None, crops=2):
         """What is learned, and from what.
 
         style: float image; pictures: uint8 (n, 144, 144, 3); network: from `load_network`, measures the losses;
@@ -157,7 +157,7 @@ def main(arguments):
     parser.add_argument("--crops", type=int, default=2, help="in a step (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and crops (%(default)s)")
     parser.add_argument(
-        "--stability", type=float, default=5, help="weight; more: less flicker in moving pictures (%(default)s)"
+        "--stability", type=float, default=2, help="weight; more: less flicker in moving pictures (%(default)s)"
     )
     return run(parser.parse_args(arguments))
 
