@@ -18,7 +18,7 @@ run: .venv/installed    ## execute all notebooks in order; pictures go to out/
 	$(BIN)/python tools/run_notebooks.py
 
 test: .venv/installed   ## unit tests, structure tests, every notebook and the handout, in two processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 outputs: .venv/installed  ## execute all notebooks and store their outputs in them, for committing
 	$(BIN)/python tools/run_notebooks.py --write

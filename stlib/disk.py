@@ -1,6 +1,7 @@
 """Files on disk: only regular ones are read, no input is replaced, and what is written appears whole or not at all."""
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
@@ -20,6 +21,15 @@ def check_file(path, what="a file"):
     if path.is_dir():
         raise ValueError(f"{path} is a folder, expected {what}: name one file in it.")
     raise ValueError(f"{path} is a pipe, a socket or a device, expected {what}: save it as a file first.")
+
+
+def digest(path):
+    """The SHA-256 of a file of any size."""
+    whole = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            whole.update(piece)
+    return whole.hexdigest()
 
 
 def identity(path):

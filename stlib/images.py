@@ -120,7 +120,8 @@ def from_picture(picture):
         if picture.has_transparency_data:
             picture = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-        return np.asarray(picture.convert("RGB"), np.float32) / 255
+        image = np.array(picture.convert("RGB"), np.float32)
+        return np.divide(image, 255, out=image)  # in place: it may be large
     return np.repeat(gray[..., None], 3, axis=-1)
 
 
@@ -139,7 +140,8 @@ def as_image(image, name="image"):
         raise ValueError(
             f"{name} has values from {low:.3g} to {high:.3g}, expected [0, 1]: {remedy}, or divide by 255."
         )
-    return np.clip(array, 0, 1, dtype=np.float32)
+    right = array.dtype == np.float32 and low >= 0 and high <= 1  # a large one is not copied
+    return array if right else np.clip(array, 0, 1, dtype=np.float32)
 
 
 def fit(shape, size):
@@ -160,13 +162,11 @@ def resize(image, shape):
     height, width = shape
     if image.shape[:2] == (height, width):
         return image
-    channels = [
-        Image.fromarray(np.ascontiguousarray(image[..., c], np.float32)).resize(
-            (width, height), Image.Resampling.LANCZOS
-        )
-        for c in range(3)
-    ]
-    return np.clip(np.stack(channels, axis=-1), 0, 1)
+    resized = np.empty((height, width, 3), np.float32)
+    for c in range(3):  # one channel at a time: it may be large
+        channel = Image.fromarray(np.ascontiguousarray(image[..., c], np.float32))
+        resized[..., c] = channel.resize((width, height), Image.Resampling.LANCZOS)
+    return np.clip(resized, 0, 1, out=resized)
 
 
 def to_uint8(image):

@@ -1,5 +1,6 @@
 """The scales of a picture, coarse to fine: what `stylize` will do, and whether it can, known before it begins."""
 
+import math
 from typing import NamedTuple
 
 import keras
@@ -11,10 +12,13 @@ from stlib.large import tiles
 from stlib.network import check_layers, floats_per_pixel, minimum_side
 from stlib.settings import LARGE, REACH, Settings, as_tuple
 
+OWN = 0.65e9  # bytes that the process takes for a small picture: TensorFlow and what it has compiled, a network
+
 
 class Scale(NamedTuple):
     """One of the scales of `stylize`: its network, with the Settings that suit it, how many steps, height and width of
-    content and style, and the side of the tiles in which they are computed, None for the whole picture at once."""
+    content and style, the side of the tiles in which they are computed, None for the whole picture at once, and the
+    room for what tiles may keep (large/tiles.py)."""
 
     network: keras.Model
     settings: Settings
@@ -22,6 +26,7 @@ class Scale(NamedTuple):
     shape: tuple
     style_shape: tuple
     side: int | None
+    room: float
 
 
 def plan(content, style, network, settings):
@@ -38,7 +43,9 @@ def plan(content, style, network, settings):
     size, shapes = settings.size, (style.shape, content.shape)
     smallest = max(-(-minimum * max(shape[:2]) // min(shape[:2])) for shape in shapes)
     free = psutil.virtual_memory().available
-    memory = min(settings.memory or free, free)
+    own = OWN + 4 * sum(map(math.prod, shapes))  # is in `settings.memory`, not in what is free
+    own = own if settings.memory and settings.memory - own < free else 0
+    memory = settings.memory - own if own else free
 
     def network_at(size):
         return networks[-1 if size > LARGE else 0]
@@ -66,8 +73,8 @@ def plan(content, style, network, settings):
             largest = int(0.95 * largest)
         smaller = f"take a size of at most {largest}, or " if largest >= smallest else ""  # of others, none would do
         raise ValueError(
-            f"Size {size} needs about {needed / 1e9:.2g} GB of memory and {memory / 1e9:.2g} GB "
-            f"{'are free' if memory == free else 'may be used'}: "
+            f"Size {size} needs about {(needed + own) / 1e9:.2g} GB of memory and {(memory + own) / 1e9:.2g} GB "
+            f"{'may be used' if own else 'are free'}: "
             f"{smaller}close other programs."
         )
     shapes, style_shapes = (_scales(shape, size, len(counts), minimum) for shape in reversed(shapes))
@@ -75,7 +82,8 @@ def plan(content, style, network, settings):
     for count, *pair in zip(counts, shapes, style_shapes):
         network = network_at(max(pair[0]))
         side = _side(network, layers, pair, settings.method, memory)
-        scales.append(Scale(network, settings.of(network.name), count, *pair, side))
+        room = memory - tiles.bytes_needed(network, layers, max(pair, key=np.prod), side or 0)
+        scales.append(Scale(network, settings.of(network.name), count, *pair, side, room))
     return scales
 
 

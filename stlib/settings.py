@@ -50,8 +50,9 @@ class Settings:
     method: "pyramid", Adam on the bands of a picture that moves; "adam" on the pixels; or "lbfgs" on the pixels, whose
         steps are evaluations of the loss.
     content_weight, learning_rate, style_layers: None stands for what suits the network (`of`).
-    memory: bytes that the work may take, about, beside what it starts with; None is all that is free. A picture that
-        does not fit is computed in tiles, by the method "pyramid" only: the same picture up to rounding.
+    memory: bytes that the process may take in all, about, TensorFlow's own 0.65 GB among them; None is all that is
+        free. A picture that does not fit is computed in tiles, by the method "pyramid" only: the same picture up to
+        rounding.
     """
 
     size: int = _setting(320, "longest side of the result in pixels")
@@ -66,7 +67,7 @@ class Settings:
     method: str = "pyramid"
     learning_rate: float | None = None
     seed: int = _setting(0, "of the moves, and of the noise")
-    memory: float | None = _setting(None, "bytes that it may take, such as 2GB: larger pictures are painted in tiles")
+    memory: float | None = _setting(None, "bytes that it may take in all, such as 2GB: larger is painted in tiles")
 
     def __post_init__(self):
         layers = self.style_layers

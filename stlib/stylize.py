@@ -53,11 +53,11 @@ class Progress:
     scale: int
     scales: int
     losses: dict
-    batch: tf.Tensor
+    batch: tf.Tensor  # or, in tiles, large.rows.Rows
 
     def image(self):
         """The picture that has these losses, float32 (h, w, 3) in [0, 1], at the size of its scale."""
-        return np.clip(self.batch[0], 0, 1)
+        return _inside(self.batch)
 
 
 def stylize(content, style, network=None, *, init="content", callback=None, resume=None, **settings):
@@ -78,12 +78,13 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     settings = Settings(init=init if isinstance(init, str) else "image", **settings)
     scales = plan(content, style, network, settings)
     settings = scales[0].settings if len(as_tuple(network)) == 1 else settings
-    total, image = sum(scale.steps for scale in scales), _start(init, content, style, scales[0].shape, settings.seed)
+    total = sum(scale.steps for scale in scales)
+    image = _start(init, content, style, scales[0].shape, settings.seed)[None]
     interrupted = diverged = False
     kept = resume and _checkpoint(resume, settings, network, content, style, image)
     first, rows, state = kept.begun if kept and kept.begun else (1, [], {})
     folder = kept and kept.path.parent  # of temporary files: the system's may be small, or held in memory
-    image = np.clip(state["image"][0], 0, 1) if state else image
+    image = state.pop("image", image)
 
     def on_step(batch, losses):
         nonlocal image
@@ -93,17 +94,19 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
         if kept:
             kept.renew(number, rows, batch, state)
         rows.append(losses | {"scale": number})
-        progress = Progress(len(rows), total, number, len(scales), losses, batch)
-        image = progress.image()  # the last good picture
+        image = batch  # the last good picture
         if callback:
-            callback(progress)
+            callback(Progress(len(rows), total, number, len(scales), losses, batch))
 
     try:
         for number in range(first, len(scales) + 1):
             scale = scales[number - 1]
             if not state:
-                image = images.resize(image, scale.shape)
-            image = _paint(scale, content, style, state.pop("image", image[None]), on_step, state, folder)
+                image = images.resize(_inside(image), scale.shape)[None]
+            if scale.side:
+                image = by_rows.Rows(image[0], folder)
+                by_rows.to_files(state, folder)
+            image = _paint(scale, content, style, image, on_step, state, folder)
             state.clear()  # the next scale has other bands
         if kept:
             kept.remove()
@@ -117,11 +120,11 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
             stacklevel=2,
         )
     history = {name: np.array([row[name] for row in rows]) for name in (*TERMS, "total", "scale")}
-    return Result(images.resize(image, scales[-1].shape), history, asdict(settings), interrupted, diverged)
+    return Result(images.resize(_inside(image), scales[-1].shape), history, asdict(settings), interrupted, diverged)
 
 
 def _paint(scale, content, style, batch, on_step, state, folder):
-    """Paint at one scale, from `batch` on; return the image. state, folder: see large.rows.adam_on_bands."""
+    """Paint at one scale, from `batch` on; return the last. state, folder: see large.rows.adam_on_bands."""
     content_targets, style_targets, value_and_gradient = _losses(scale, folder)
 
     def targets():  # photo and painting at this size are not kept: they may be large
@@ -132,11 +135,16 @@ def _paint(scale, content, style, batch, on_step, state, folder):
     A = style_targets(images.resize(style, scale.style_shape)[None])
     weights = {name: float(getattr(scale.settings, f"{name}_weight")) for name in TERMS}
     losses_at = _in_turns(value_and_gradient, targets(), A, weights, state.get("t", 1))
-    batch = tf.constant(batch)
+    batch = batch if scale.side else tf.constant(batch)
     batch = _minimizer(scale, state, folder)(losses_at, batch, scale.steps, on_step)
     if not np.isfinite(batch).all():
         raise FloatingPointError(np.nan)
-    return np.clip(batch[0], 0, 1)
+    return batch
+
+
+def _inside(batch):
+    """The picture of a batch cut to [0, 1], an array (h, w, 3)."""
+    return np.clip(np.asarray(batch)[0], 0, 1)
 
 
 @functools.lru_cache(maxsize=1)
@@ -150,7 +158,7 @@ def _losses(scale, folder):
     how = scale.network, settings.content_layers, tuple(settings.style_layers.items()), settings.statistics
     if scale.side is None:
         return _compile(*how)
-    large = tiles.Tiles(*how, scale.side, folder=folder)
+    large = tiles.Tiles(*how, scale.side, folder=folder, room=scale.room)
     return large.content_targets, large.style_targets, large.value_and_gradient
 
 

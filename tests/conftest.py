@@ -1,7 +1,7 @@
 """What all tests share: the slim network, two bundled images, and a quiet, reproducible environment."""
 
+import functools
 import os
-import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ.pop("STLIB_NETWORK", None)  # tests and notebooks use slim, whatever the reader has set
@@ -15,7 +15,6 @@ if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
 from pathlib import Path
 
 import hypothesis
-import make_handout
 import numpy as np
 import pytest
 
@@ -23,29 +22,28 @@ from stlib import images
 from stlib.network import load_network
 
 ROOT = Path(__file__).resolve().parent.parent
+load_once = functools.cache(load_network)  # to paint with: what is compiled for a network serves all tests of a worker
 
 # Compiling takes seconds on a first example: no deadline. Derandomized: CI fails only for a change.
 hypothesis.settings.register_profile("course", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("course")
+LONG = ("train_painter", "marks", "tiles", "bad_day", "stylize", "handout", "sheets", "train_slim", "resume", "painter")
+
+
+def pytest_collection_modifyitems(items):
+    """Notebooks first, then the other files that take half a minute: so the workers end together."""
+    items.sort(key=lambda item: (item.path.suffix != ".ipynb", item.path.stem.removeprefix("test_") not in LONG))
 
 
 @pytest.fixture(scope="session")
 def network():
-    return load_network("slim")
+    return load_once("slim")
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    return make_handout.build_wheel(tmp_path_factory.mktemp("wheel"))
-
-
-@pytest.fixture(scope="session")
-def site(wheel, tmp_path_factory):
-    """A folder that holds stlib as installed from its wheel, without what it needs."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", folder, wheel]
-    make_handout.run(command)
-    return folder
+@pytest.fixture
+def networks_kept(monkeypatch):
+    """The command line takes networks that were loaded before."""
+    monkeypatch.setattr("stlib.network.load_network", load_once)
 
 
 @pytest.fixture(scope="session")

@@ -239,7 +239,7 @@ FILES = [  # ending, how such a file is made, ending of its painting; or what is
     (".jpg", lambda path: path.symlink_to(path.name), "There is no file"),
     (".jpg", lambda path: os.mkfifo(path), "is a pipe"),
     (".txt", text, LEFT),
-    (".mp4", lambda path: path.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isom"), LEFT),
+    (".mp4", lambda path: path.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isom"), "cannot be read as a video"),
     ("", lambda path: path.write_bytes(b""), LEFT),
 ]
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import load_once
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -76,7 +77,7 @@ def test_style_error_falls_and_content_stays(method, network, lake, starry):
 
 
 def test_vgg16_paints(lake, starry):
-    result = stylize(lake, starry, load_network("vgg16"), size=96, steps=(12,))
+    result = stylize(lake, starry, load_once("vgg16"), size=96, steps=(12,))
     assert result.history["style"][0] / result.history["style"][-1] > 2.5  # measured: 4.6 after 12 steps
     assert result.history["content"][-1] < 0.9  # measured: 0.74
     assert result.settings["content_weight"] == 0.04 and result.settings["learning_rate"] == 0.012
@@ -262,7 +263,7 @@ def test_large_scales_take_fewer_steps():
 
 def test_of_two_networks_the_second_paints_the_large_scales(network, lake, starry, monkeypatch):
     """Each with what suits it; the first alone if the picture is small."""
-    vgg16 = load_network("vgg16")
+    vgg16 = load_once("vgg16")
     monkeypatch.setattr("stlib.scales.LARGE", 100)
     scales = plan(lake, starry, (vgg16, network), Settings(size=140, steps=(2, 2)))
     assert [scale.network.name for scale in scales] == ["vgg16", "slim"]

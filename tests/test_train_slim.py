@@ -57,6 +57,14 @@ def trained(teacher, pictures):
     return training, [*errors, training.errors(batch, training.targets(batch))]
 
 
+@pytest.fixture
+def eager():
+    """For a few steps compiling takes longer than it saves."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def test_chosen_channels_predict_the_others():
     rng = np.random.default_rng(0)
     three = rng.normal(size=(1000, 3)) * (3, 2, 1)
@@ -158,7 +166,7 @@ def test_rescaling_keeps_a_dead_filter():
     assert all(np.isfinite(values).all() for pair in rescaled.values() for values in pair)
 
 
-def test_a_checkpoint_continues(teacher, pictures, tmp_path):
+def test_a_checkpoint_continues(teacher, pictures, tmp_path, eager):
     whole, second = (train_slim.Distillation(teacher, pictures, WIDTHS, 6, seed=1, painted=2) for _ in range(2))
     assert whole.paint_at == 2
     errors = [whole.train_step() for _ in range(3)]
@@ -231,7 +239,7 @@ def folder(pictures, tmp_path):
     return tmp_path / "in"
 
 
-def test_command_line_interrupted_and_continued(folder, tmp_path, monkeypatch, capsys):
+def test_command_line_interrupted_and_continued(folder, tmp_path, monkeypatch, capsys, eager):
     out = tmp_path / "made/small.npz"
     arguments = ["--images", str(folder), "--teacher", "slim", "--out", str(out), "--steps", "4"]
     monkeypatch.setattr(train_slim, "WIDTHS", WIDTHS)

@@ -255,18 +255,30 @@ def letters(answer):
     return {str(name).upper(): str(letter).strip(" ()").lower() for name, letter in answer.items()}
 
 
-five_strangers = Exercise(
-    right=STRANGERS,
-    unique=False,
-    seen=letters,
-    laws=(
-        Law("it is a dict with an answer for each stranger", lambda a: isinstance(a, dict) and {*a} == {*STRANGERS},
-            'write it as {"A": "b", "B": "e", ...}, for A to E.', ("fdgca", {"A": "f", "B": "d", "C": "g", "D": "c"})),
-        Law("each answer is one of the seven letters", lambda a: set(a.values()) <= set(GOES_BY),
-            "each answer is a letter, from a to g.", (STRANGERS | {"A": "x"},)),
-        Law("no letter stands twice", lambda a: len(set(a.values())) == 5, "no two go by the same thing.",
-            (STRANGERS | {"A": "d"},)),
-        *(Law(f"stranger {name}", lambda a, name=name, letter=letter: a[name] == letter, SIGNS[letter],
-              (STRANGERS | {name: "b"}, STRANGERS | {name: "e"})) for name, letter in STRANGERS.items()),
-    ),
-)  # fmt: skip
+def diagnosis(right, signs, kind, unused):
+    """An exercise: which of the letters a to g belongs to each name; `signs`: hints by letter; two letters are unused.
+
+    right: name -> letter, in order; kind: what is named.
+    """
+    seen, names = letters(right), [*right]
+    first, second, *_, last = names
+    return Exercise(
+        right=right,
+        unique=False,
+        seen=letters,
+        laws=(
+            Law(f"it is a dict with an answer for each {kind}", lambda a: isinstance(a, dict) and {*a} == {*seen},
+                f'write it as {{{first!r}: "x", {second!r}: "y", ...}}, from {first} to {last}.',
+                ("".join(right.values()), {name: right[name] for name in names[:-1]})),
+            Law("each answer is one of the seven letters", lambda a: set(a.values()) <= set("abcdefg"),
+                "each answer is a letter, from a to g.", (right | {first: "x"},)),
+            Law("no letter stands twice", lambda a: len(set(a.values())) == len(right),
+                "each time it is a different one.", (right | {first: right[second]},)),
+            *(Law(f"{kind} {name}", lambda a, name=name: a[name] == seen[name],
+                  f"look at {kind} {name} again: {signs[letter]}", tuple(right | {name: each} for each in unused))
+              for name, letter in seen.items()),
+        ),
+    )  # fmt: skip
+
+
+five_strangers = diagnosis(STRANGERS, SIGNS, "stranger", "be")

@@ -5,7 +5,8 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from stlib.checks.exercise import Exercise, Law
+from stlib.checks.exercise import Exercise
+from stlib.checks.lesson_01 import diagnosis
 
 FORMULA = "TensorFlow's tape is shut here: it would solve the exercise. Write the formula that you derived."
 
@@ -40,34 +41,6 @@ SIGNS = {
     "e": "all is right where Z > 0; and what should a closed ReLU let through?",
     "f": "formula and tape agree, so the formula is right: what is wrong with differences that scatter?",
 }
-
-
-def letters(answer):
-    if not isinstance(answer, dict):
-        return answer
-    return {number: str(letter).strip(" ()").lower() for number, letter in answer.items()}
-
-
-def diagnosis(right, signs, kind, unused):
-    """An exercise: which line was broken in each program; `signs`: hints by letter, `unused`: two letters of others."""
-    numbers, first = [*right], next(iter(right))
-    return Exercise(
-        right=right,
-        unique=False,
-        seen=letters,
-        laws=(
-            Law(f"it is a dict with an answer for each {kind}", lambda a: isinstance(a, dict) and {*a} == {*right},
-                f'write it as {{1: "x", 2: "y", ...}}, with the numbers 1 to {len(right)}.',
-                ("".join(right.values()), {n: right[n] for n in numbers[:-1]})),
-            Law("each answer is one of the seven letters", lambda a: set(a.values()) <= set("abcdefg"),
-                "each answer is the letter of a line, from a to g.", (right | {first: "x"},)),
-            Law("no letter stands twice", lambda a: len(set(a.values())) == len(right),
-                "each time it was a different line.", (right | {first: right[numbers[1]]},)),
-            *(Law(f"{kind} {number}", lambda a, number=number, letter=letter: a[number] == letter,
-                  f"look at {kind} {number} again: {signs[letter]}", tuple(right | {number: each} for each in unused))
-              for number, letter in right.items()),
-        ),
-    )  # fmt: skip
 
 
 broken_gradients = diagnosis(BROKEN, SIGNS, "program", "dg")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from stlib.checks.exercise import Exercise, Law
-from stlib.checks.lesson_04 import diagnosis
+from stlib.checks.lesson_01 import diagnosis
 
 # --- what is wrong with a program
 

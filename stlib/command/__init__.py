@@ -1,1 +1,1 @@
-"""The command line: how it ends (program.py), one picture after another (photos.py), painters (folder.py)."""
+"""The command line: how it ends (program.py), photos by the whole method (photos.py), painters (all others)."""

@@ -2,7 +2,6 @@
 
 import argparse
 import collections
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -10,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stlib import animation, disk, images
+from stlib import animation, disk, images, video
 from stlib import weights as files
-from stlib.command import program
+from stlib.command import clip, cluster, program
 from stlib.quiet import quiet
 
-ENDINGS = (*images.FORMATS, ".gif")  # of paintings, which keep the names of the photos
+ENDINGS = (*images.FORMATS, ".gif", *video.FORMATS)  # of paintings, which keep the names of the photos
 OTHER_ENDINGS = {*".apng .avif .bmp .heic .heif .hif .jfif .jp2 .jpe .jxl .ppm .psd .svg .tga".split(), *images.RAW}
 KINDS = {"GIF": ".gif", "PNG": ".png", "WEBP": ".webp"}  # formats, and the endings that paintings get where they have
 KINDS |= dict.fromkeys(("AVIF", "BMP", "HEIC", "HEIF", "JPEG", "JPEG2000", "MPO", "TIFF"), ".jpg")  # no ENDINGS
@@ -29,14 +28,15 @@ EXAMPLE = """example, and the first of eight parts of a large folder:
 def parser():
     """Build the parser of this command."""
     parser = argparse.ArgumentParser(
-        "stlib paint", description="Paint pictures, still or moving, with a painter of one style.", epilog=EXAMPLE,
+        "stlib paint", description="Paint pictures, still or moving, and videos with a painter.", epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("files", nargs="+", type=Path, metavar="FOLDER_OR_FILE", help="what to paint")
     parser.add_argument("--painter", required=True, help=f"{', '.join(files.PAINTERS)}, or the path of a painter")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the pictures, under their own names")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the paintings, under their own names")
     parser.add_argument("--size", type=int, default=512, help="longest side; what is smaller stays so (%(default)s)")
     parser.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="paint the I-th of N parts only")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="paint on the Dask cluster of this scheduler")
     return parser
 
 
@@ -56,14 +56,17 @@ def main(arguments):
     jobs = find(options.files, options.out)[part - 1 :: count]
     files.read_painter(options.painter)  # says what is wrong with it now: importing TensorFlow takes seconds
     disk.check_folder(options.out)
-    with quiet():
-        from stlib.painter import load_painter
-    painter = load_painter(options.painter)
     made = dict(painter=Path(options.painter).stem, size=options.size)
+    if options.scheduler:
+        outcomes = cluster.outcomes(options.scheduler, jobs, options.painter, made)
+    else:
+        with quiet():
+            from stlib.painter import load_painter
+        painter = load_painter(options.painter)
+        outcomes = ((source, program.attempt(paint_once, source, target, painter, made)) for source, target in jobs)
     counts, failed, status = collections.Counter(), [], program.DONE
     try:
-        for source, target in tqdm(jobs, unit="file"):
-            outcome = program.attempt(paint_once, source, target, painter, made)
+        for source, outcome in tqdm(outcomes, total=len(jobs), unit="file"):
             counts[outcome] += 1
             if not outcome:
                 failed.append(source)
@@ -87,7 +90,8 @@ def find(paths, out):
         for source in pictures(path, out) if path.is_dir() else [path]:
             target = out / (source.relative_to(path) if path.is_dir() else source.name)
             if target.suffix.lower() not in ENDINGS and not source.is_dir():  # IMG_1.heic may lie beside IMG_1.jpg
-                target = target.with_name(target.name + KINDS.get(kind(source), ".jpg"))
+                ending = ".mp4" if is_video(source) else KINDS.get(kind(source), ".jpg")
+                target = target.with_name(target.name + ending)
             if jobs.get(target, source) != source:
                 raise ValueError(f"{jobs[target]} and {source} would both become {target}: rename one.")
             jobs[target] = source
@@ -117,7 +121,12 @@ def pictures(folder, out):
 
 
 def _looks_like_picture(path):
-    return path.suffix.lower() in ENDINGS or path.suffix.lower() in OTHER_ENDINGS or kind(path) in KINDS
+    return path.suffix.lower() in {*ENDINGS, *OTHER_ENDINGS} or is_video(path) or kind(path) in KINDS
+
+
+def is_video(path):
+    """Whether the name of a file ends like that of a video."""
+    return path.suffix.lower() in video.ENDINGS
 
 
 def kind(path):
@@ -136,19 +145,23 @@ def paint_once(source, target, painter, made):
     """Paint one file, or see that it was painted in the same way before; return "painted" or "there"."""
     if source.is_dir():
         raise OSError(f"{source} is a folder that may not be read, or a link to one: name the folder itself.")
-    digest = hashlib.sha256(disk.check_file(source, "a picture").read_bytes()).hexdigest()
-    made = made | {"content_sha256": digest}
+    made = made | {"content_sha256": disk.digest(disk.check_file(source, "a picture"))}
     if target.exists():
         check_made(target, made)
+        if is_video(source):
+            clip.clear(target, made)
         return "there"
     paint_file(source, target, painter, made)
     return "painted"
 
 
 def paint_file(source, target, painter, made):
-    """Paint one picture, still or moving, and save it with `made`, a dict that says how and from what it was made."""
+    """Paint a picture, still or moving, or a video; save it with `made`, a dict that says how and from what."""
     from stlib.painter import paint
 
+    made = made | {"content": source.name}
+    if is_video(source):
+        return clip.paint_video(source, target, painter, made, lambda shape: shrink(shape, made["size"]))
     with images.open_picture(source) as picture:
         form, count = picture.format, getattr(picture, "n_frames", 1)
     moving = count > 1 and form != "MPO"  # MPO: a JPEG with other views of the same, or smaller ones
@@ -164,9 +177,9 @@ def paint_file(source, target, painter, made):
     if moving:
         alphas = [images.resize(np.dstack([alpha] * 3), shape)[..., 0] for alpha in timing.pop("alpha", [])]
         timing |= {"alpha": alphas} if alphas else {}
-        animation.save_frames(painted, target, timing, content=source.name, **made)
+        animation.save_frames(painted, target, timing, **made)
     else:
-        images.save(painted[0], target, content=source.name, **made)
+        images.save(painted[0], target, **made)
 
 
 def shrink(shape, size):
@@ -187,5 +200,6 @@ def shrink(shape, size):
 
 def check_made(target, made):
     """Raise ValueError unless the file that is there was made in the same way from the same picture."""
-    if not made.items() <= images.load_metadata(target).items():
+    read = video.load_metadata if is_video(target) else images.load_metadata
+    if not made.items() <= read(target).items():
         raise ValueError(f"{target} is there already, made otherwise or from another picture: choose another folder.")

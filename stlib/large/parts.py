@@ -115,7 +115,10 @@ class Part:
             (top, bottom), (left, right) = (tf.unstack(each // stride) for each in tf.unstack(own))
             return tf.slice(F, [0, top, left, 0], [1, bottom - top, right - left, F.shape[-1]])
 
-        F = self.network(preprocess(x) if self.first else x)
+        # Without stop_gradient, a tape that `taped` keeps would compute the kernels' gradients, too.
+        kernels = self.network.trainable_variables, self.network.non_trainable_variables
+        kernels = ([tf.stop_gradient(each.value) for each in some] for some in kernels)
+        F, _ = self.network.stateless_call(*kernels, preprocess(x) if self.first else x)
         return {k: cut(F[k], self.strides[k]) for k in F}
 
     def _content(self, x, own):
@@ -141,8 +144,20 @@ class Part:
         with tf.GradientTape() as tape:
             tape.watch(x)
             sums = self._sums(x, own, T, P, c)
-        sums = {name: sums[name] for name in slopes}
-        return tape.gradient(tf.nest.flatten(sums), x, tf.nest.flatten(slopes), tf.UnconnectedGradients.ZERO)
+        return _pull_back(tape, sums, x, slopes)
+
+    def taped(self, x, *arguments):
+        """As `sums`, and a function of the slopes, the gradient: computed once, at the price of all activations."""
+        x = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            sums = self.sums(x, *arguments)
+        return sums, functools.partial(_pull_back, tape, sums, x)
+
+
+def _pull_back(tape, sums, x, slopes):
+    sums = {name: sums[name] for name in slopes}
+    return tape.gradient(tf.nest.flatten(sums), x, tf.nest.flatten(slopes), tf.UnconnectedGradients.ZERO)
 
 
 @functools.lru_cache(maxsize=8)

@@ -2,7 +2,8 @@
 
 A Gram matrix is a sum over positions, so it is the sum of the tiles' Gram matrices. And the gradient at a position
 needs only the slope of the loss along that sum, which is small, and the features nearby. So each step goes over the
-tiles twice: forward, to add up the sums; then forward and backward, to add up the gradient.
+tiles twice: forward, to add up the sums; then forward and backward, to add up the gradient. Where there is room, a tile
+keeps its activations, and the second pass is only backward.
 F: features, (h, w, N); G: Gram matrix, (N, N); P, A: targets; T: guides of R regions, (R, h, w, 1) (lesson A4).
 """
 
@@ -13,17 +14,17 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from stlib.large.parts import compile_parts, cut_network, margin, strides
+from stlib.large.parts import compile_parts, cut_map, cut_network, margin, strides
+from stlib.large.rows import picture
 from stlib.losses import relative_error, split_moments
 from stlib.network import floats
 from stlib.settings import OUTSIDE, REACH
 
 STATISTICS = {"gram": lambda moments, mean: moments, "split": split_moments}
-IN_MEMORY = 2**25  # bytes: more content targets than these wait in a file
-LARGEST = 1024  # pixels: larger tiles gain no time
-# Fitted to peaks of `stylize` at 4,096 x 3,072 px, in tiles of 200 and of 656 pixels: bytes for a pixel of the picture
-# (it is there about nine times, with the optimizer's copies), for an activation of a tile, and besides.
-PIXEL, ACTIVATION, BESIDES = 106, 9.2, 60e6
+LARGEST = 640  # pixels: larger tiles gain no time, for arrays above 32 MB get fresh memory from the system each time
+# Fitted to peaks of `stylize` with slim at 1,024 to 4,096 px: bytes for a pixel of the picture (a step holds 12, the
+# rest is memory that was freed and not given back), for an activation of a tile, for one that is kept, and besides.
+PIXEL, ACTIVATION, KEPT, BESIDES = 35, 9.2, 8, 50e6
 ROWS = 128  # of the picture at a time, where each pixel is for itself
 
 
@@ -49,11 +50,11 @@ def choose_side(network, layers, shape, memory):
 class Targets:
     """Content targets P, features by (layer, number of the tile), and their energy, {layer: sum P^2}.
 
-    Large ones wait in a file, which vanishes with this object, whatever happens.
+    They wait in a file, which vanishes with this object, whatever happens.
     """
 
     def __init__(self, folder):
-        self.file, self.places, self.energy = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder), {}, {}
+        self.file, self.places, self.energy = tempfile.TemporaryFile(dir=folder), {}, {}
 
     def __setitem__(self, key, features):
         self.energy[key[0]] = self.energy.get(key[0], 0.0) + float(np.square(features).sum())
@@ -72,12 +73,13 @@ class Tiles:
 
     style_layers: pairs of a name and a weight. guided: whether value_and_gradient gets guides.
     side: of a tile in pixels. Tiles of the second part have a side of their own: as many activations.
+    room: bytes for activations that are kept from one pass to the next.
     folder: of the temporary files; None is the system's.
     """
 
-    def __init__(self, network, content_layers, style_layers, statistics, side, guided=False, folder=None):
+    def __init__(self, network, content_layers, style_layers, statistics, side, guided=False, folder=None, room=0):
         self.content_layers, self.style_weights = tuple(content_layers), dict(style_layers)
-        self.statistics, self.folder = STATISTICS[statistics], folder
+        self.statistics, self.folder, self.room = STATISTICS[statistics], folder, room
         self.parts = compile_parts(network, self.content_layers, tuple(self.style_weights), guided)
         sides = [side * (self.parts[0].floats / part.floats) ** 0.5 for part in self.parts]
         self.sides = [max(1, round(each / part.coarsest)) * part.coarsest for each, part in zip(sides, self.parts)]
@@ -92,24 +94,25 @@ class Tiles:
                 P[k, number] = F[k].numpy()
             return F
 
-        self._forward(Shown(photo, move), keep)
+        self._forward(Shown(picture(photo), move), keep)
         return P
 
     def style_targets(self, painting):
         """A of a painting (1, h, w, 3): {layer: statistics}. It may be larger than memory, too."""
         sums = {}
-        self._forward(np.asarray(painting)[0], lambda part, _, tile, x: add(sums, part.moments(x, tile.own_in_read())))
+        self._forward(picture(painting), lambda part, _, tile, x: add(sums, part.moments(x, tile.own_in_read())))
         statistics = {k: self._statistics(sums["G"][k], sums["sum"][k], sums["M"][k]) for k in self.style_weights}
         return {k: tf.cast(statistics[k][0], tf.float32) for k in statistics}
 
     def value_and_gradient(self, image, move, P, A, weights, guides=None):
         """The losses, {name: float}, and the gradient of their total with respect to the image, (1, h, w, 3).
 
+        image: a batch, or Rows of a picture (large/rows.py).
         P, A: from content_targets and style_targets; weights: {name: factor of the loss}.
         guides: {"T": {layer: (R, h, w, 1)}, "c": {layer: (1, h, w, 1)}}, weights of the positions of each layer after
             the move, as in lesson A4. Each A has R statistics then, and the style loss is a mean over the regions.
         """
-        sums, guides = {}, guides or {"T": {}, "c": {}}
+        image, sums, guides = picture(image), {}, guides or {"T": {}, "c": {}}
 
         def arguments(part, number, tile, x):
             def own(F, layers):
@@ -118,25 +121,36 @@ class Tiles:
             T, c = own(guides["T"], part.style_layers), own(guides["c"], part.content_layers)
             return x, tile.own_in_read(), T, {k: P[k, number] for k in part.content_layers}, c
 
+        keep, kept = self._tiles_to_keep(image.shape[:2]), {}
+
+        def visit(part, number, *at):
+            given = arguments(part, number, *at)
+            if (part, number) not in keep:
+                return add(sums, part.sums(*given))
+            added, kept[part, number] = part.taped(*given)
+            return add(sums, added)
+
         # Forward: the sums, and the maps that the parts start from.
-        maps = self._forward(Shown(image, move), lambda part, *at: add(sums, part.sums(*arguments(part, *at))))
+        maps = self._forward(Shown(image, move), visit)
         # The losses are functions of the sums: their values, and their slopes.
         style, slopes = self._style(sums, A, weights["style"])
         scale = {k: 1 / (max(P.energy[k], 1e-12) * len(self.content_layers)) for k in self.content_layers}
         content = sum(scale[k] * float(sums["content"][k]) for k in scale)
         slopes["content"] = {k: np.float32(weights["content"] * scale[k]) for k in scale}
         # Backward, from the last part to the picture: the tiles' gradients, margins included, add up.
-        padded, above = np.zeros(np.add(image.shape[1:], (2 * REACH, 2 * REACH, 0)), np.float32), None
+        padded, above = np.zeros(np.add(image.shape, (2 * REACH, 2 * REACH, 0)), np.float32), None
         for part, side in zip(self.parts[::-1], self.sides[::-1]):
             start = maps.pop()
             gradient = moved(padded, move) if part.first else np.zeros_like(start)
             for number, tile, x in part.tiles(start, side):
                 here = {name: {k: slope for k, slope in slopes[name].items() if k in part.N} for name in slopes}
                 here["output"] = {k: above[tile.own_at(part.coarsest)][None] for k in part.output}
-                gradient[tile.read] += part.gradient(*arguments(part, number, tile, x), here)[0].numpy()
+                pull_back = kept.pop((part, number), None)
+                more = pull_back(here) if pull_back else part.gradient(*arguments(part, number, tile, x), here)
+                gradient[tile.read] += more[0].numpy()
             above = gradient
         gradient = fold(padded)
-        variation = pointwise(np.asarray(image)[0], weights["total_variation"], gradient)
+        variation = pointwise(image, weights["total_variation"], gradient)
         losses = {"content": content, "style": style, "total_variation": variation}
         losses["total"] = sum(weights[name] * loss for name, loss in losses.items())
         return losses, gradient[None]
@@ -155,6 +169,19 @@ class Tiles:
                 for k in part.output:
                     maps[-1][tile.own_at(part.coarsest)] = output[k][0]
         return maps
+
+    def _tiles_to_keep(self, shape):
+        """(part, number) of as many tiles as have room; the last part's first, whose activations are gone soonest."""
+        tiles, left, keep = [], self.room, set()
+        for part, side in zip(self.parts, self.sides):
+            tiles += [(part, *each) for each in enumerate(cut_map(shape, side, part.coarsest, part.margin))]
+            shape = [length // part.coarsest for length in shape]
+        for part, number, tile in tiles[::-1]:
+            left -= KEPT * part.floats * math.prod(each.stop - each.start for each in tile.read)
+            if left < 0:
+                break
+            keep.add((part, number))
+        return keep
 
     def _statistics(self, G, total, M):
         """The statistics of each region, from sums over its positions."""
@@ -178,12 +205,18 @@ class Shown:
     """What `stylize` shows the network, read by tiles: the picture cut to [0, 1] and, its border mirrored, moved."""
 
     def __init__(self, image, move):
-        self.image, self.shape = np.asarray(image)[0], image.shape[1:]
+        self.image, self.shape = image, image.shape
         indices = (np.pad(np.arange(length), REACH, "reflect") for length in self.shape[:2])
         self.rows, self.columns = (each[start : start + len(each) - 2 * REACH] for each, start in zip(indices, move))
 
     def __getitem__(self, read):
-        return np.clip(self.image[np.ix_(self.rows[read[0]], self.columns[read[1]])], 0, 1)
+        rows, columns = self.rows[read[0]], self.columns[read[1]]
+        x = np.empty((len(rows), len(columns), 3), np.float32)
+        for top in range(0, len(x), ROWS):
+            some = rows[top : top + ROWS]
+            strip = self.image[some.min() : some.max() + 1]
+            x[top : top + ROWS] = strip[np.ix_(some - some.min(), columns)]
+        return np.clip(x, 0, 1, out=x)
 
 
 def add(sums, added):
@@ -217,8 +250,9 @@ def pointwise(image, weight, gradient):
     height, width, _ = image.shape
     loss, pairs = 0.0, [(height - 1) * width * 3, height * (width - 1) * 3]
     for top in range(0, height, ROWS):
-        inside = np.clip(image[top : top + ROWS + 1], 0, 1)  # and the first of the next rows
-        gradient[top : top + ROWS] += 2 * OUTSIDE / image.size * (image[top : top + ROWS] - inside[:ROWS])
+        some = image[top : top + ROWS + 1]  # and the first of the next rows
+        inside = np.clip(some, 0, 1)
+        gradient[top : top + ROWS] += 2 * OUTSIDE / math.prod(image.shape) * (some - inside)[:ROWS]
         down, across = np.diff(inside, axis=0), np.diff(inside[:ROWS], axis=1)
         loss += np.square(down).sum() / pairs[0] + np.square(across).sum() / pairs[1]
         down *= 2 * weight / pairs[0]

@@ -6,15 +6,14 @@ as a share of a step, steps as a share of the rate of a float32 matrix product, 
 
 import functools
 import os
+import resource
 import subprocess
 import sys
-import threading
 import time
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 
 import numpy as np
-import psutil
 import tensorflow as tf
 from first_engine import first_engine
 
@@ -73,14 +72,14 @@ def main():
             seconds, flops = step_seconds(network, size), operations(network, size)
             print(f"{network.name:10} {size:4} {seconds:8.4f} {flops / 1e9:9.1f} {flops / seconds / rate:15.2f}")
 
-    print("\npeak memory above the start")
+    print("\npeak memory above that of a small picture")
     for network in (slim, vgg16):
         for size in (512, 1024):
             command = [sys.executable, __file__, network.name, str(size)]
-            peak = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            most = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             floats = floats_per_pixel(network, STYLE_LAYERS + CONTENT_LAYERS)
             pixels = size * round(size * ASPECT)
-            row = f"{peak / 1e6:7.0f} MB {peak / pixels:7.0f} bytes a pixel"
+            row = f"{most / 1e6:7.0f} MB {most / pixels:7.0f} bytes a pixel"
             print(f"{network.name:6} {size:5} px {row} ({floats:.0f} floats)")
 
 
@@ -163,23 +162,17 @@ def operations(network, size):
 
 
 def peak_memory(name, size):
-    """Peak bytes above the start while a few steps are made, in this process."""
-    network, process = load_network(name), psutil.Process()
+    """Peak bytes above those of a small picture while a few steps are made, in this process."""
+    network = load_network(name)
     stylize(*pair(64), network, size=64, steps=2)  # compile first
-    start, peak, running = process.memory_info().rss, 0, True
-
-    def watch():
-        nonlocal peak
-        while running:
-            peak = max(peak, process.memory_info().rss)
-            time.sleep(0.002)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
+    start = peak()
     stylize(*pair(size), network, size=size, steps=4)
-    running = False
-    thread.join()
-    return peak - start
+    return peak() - start
+
+
+def peak():
+    """The most bytes that this process has held so far, TensorFlow's own included."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Tiles beside the whole picture: time of a step, growth with the size, peak memory. Run with `make bench`; no test.
 
 Times are multiples of the untiled step at 1,024 px and, as the size grows, seconds for a million pixels: a table, and
-out/growth.png. A peak is that of a process of its own, less what it held when network and pictures were there.
+out/growth.png. A peak is that of a process of its own, in all.
 """
 
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -15,13 +14,13 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 
 import matplotlib.pyplot as plt
 import numpy as np
-import psutil
+from bench_stylize import pair, peak
 
 from stlib.network import load_network
 from stlib.settings import Settings
 from stlib.stylize import plan, stylize
 
-MEMORY = 2e9  # bytes beside TensorFlow's own 0.7 GB
+MEMORY = 2e9  # bytes in all
 
 
 def main():
@@ -32,16 +31,16 @@ def main():
     for name, sizes in (("slim", (512, 1024, 2048, 4096)), ("vgg16", (1024, 4096))):
         whole, _, _ = run(name, 1024, 1e12)
         print(f"{name}: a step at 1024 px untiled {whole:.1f} s; in tiles", end=" ")
-        for memory in (0.3e9, 0.5e9, 0.7e9) if name == "slim" else (0.6e9, 1.3e9):
+        for memory in (0.85e9, 1e9, 1.2e9, 1.5e9) if name == "slim" else (1.2e9, 1.5e9, 2e9):
             seconds, _, side = run(name, 1024, memory)
-            print(f"of {side} px: {seconds / whole:.2f} of that", end="; ", flush=True)
+            print(f"of {side} px in {memory / 1e9} GB: {seconds / whole:.2f} of that", end="; ", flush=True)
         print()
         grown = []
         for size in sizes:
-            seconds, peak, side = run(name, size, MEMORY)
+            seconds, most, side = run(name, size, MEMORY)
             rate = seconds / (0.75 * size**2 / 1e6)
-            grown.append((size, rate, peak / 1e9))
-            print(f"{size:5} px: tile {side}, {rate:.2f} s a million pixels, peak {peak / 1e9:.2f} GB", flush=True)
+            grown.append((size, rate, most / 1e9))
+            print(f"{size:5} px: tile {side}, {rate:.2f} s a million pixels, peak {most / 1e9:.2f} GB", flush=True)
         for axis, values in zip(axes, list(zip(*grown))[1:]):
             axis.loglog(sizes, values, marker="o" if name == "slim" else "s", label=name)
     for axis, label in zip(axes, ("seconds for a million pixels", "peak in GB")):
@@ -56,29 +55,18 @@ def main():
 def run(*arguments):
     """Seconds of a step, peak in bytes, side of the tiles (None: untiled), measured in a process of its own."""
     done = subprocess.run([sys.executable, __file__, *map(str, arguments)], capture_output=True, text=True, check=True)
-    seconds, peak, side = done.stdout.split()
-    return float(seconds), float(peak), side
+    seconds, most, side = done.stdout.split()
+    return float(seconds), float(most), side
 
 
 def step(name, size, memory):
     """As `run`, in this process: the median of the steps after the first, which compiles."""
-    network, rng = load_network(name), np.random.default_rng(0)
-    content, style = rng.uniform(size=(2, size * 3 // 4, size, 3)).astype(np.float32)
+    network, times = load_network(name), []
+    content, style = pair(1024)
     settings = dict(size=size, steps=(3,), memory=memory)
     side = plan(content, style, network, Settings(**settings))[-1].side
-    process, times, peaks = psutil.Process(), [], [0]
-    before, ended = process.memory_info().rss, threading.Event()
-
-    def watch():
-        while not ended.wait(0.02):
-            peaks.append(process.memory_info().rss)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     stylize(content, style, network, callback=lambda progress: times.append(time.perf_counter()), **settings)
-    ended.set()
-    watcher.join()
-    return np.median(np.diff(times)), max(peaks) - before, side
+    return np.median(np.diff(times)), peak(), side
 
 
 if __name__ == "__main__":
