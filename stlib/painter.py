@@ -47,7 +47,7 @@ def _convolution(x, width, kernel, strides=1, activation="relu", name=None):
 def load_painter(name):
     """Load a painter, a Keras model as `build_painter` makes it.
 
-    name: "starry_night", "great_wave", "village_street_auvers", or the path of a file from train_painter (.npz).
+    name: one of weights.PAINTERS, such as "starry_night", or the path of a file from train_painter (.npz).
     Raises ValueError or FileNotFoundError in one sentence.
     """
     painter, arrays = build_painter(), files.read_painter(name)

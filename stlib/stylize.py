@@ -207,7 +207,8 @@ def _moves(method, seed):
     return [tf.constant(move, tf.int32) for move in 2 * random + [[0, 0], [0, 1], [1, 0], [1, 1]]]
 
 
-def _moved(image, move):
+def moved(image, move):
+    """Images (B, h, w, 3) with mirrored borders of REACH pixels, cut to their size from row and column `move` on."""
     padded = tf.pad(image, [[0, 0], [REACH, REACH], [REACH, REACH], [0, 0]], "REFLECT")
     return tf.slice(padded, tf.concat([[0], move, [0]], 0), tf.shape(image))
 
@@ -227,7 +228,7 @@ def _compile(network, content_layers, style_layers, statistics):
 
     @tf.function(input_signature=[image, move])
     def content_targets(content, move):
-        return content_features(_moved(content, move))
+        return content_features(moved(content, move))
 
     @tf.function(input_signature=[image])
     def style_targets(style):
@@ -240,7 +241,7 @@ def _compile(network, content_layers, style_layers, statistics):
             tape.watch(image)
             inside = tf.clip_by_value(image, 0, 1)
             seen = image + tf.stop_gradient(inside - image)  # what the network sees; the gradient as if not clipped
-            F = features(_moved(seen, move))
+            F = features(moved(seen, move))
             losses = {  # relative, where the paper's have units that no weight outlives
                 "content": tf.reduce_mean([relative_error(F[layer], P[layer]) for layer in content_layers]),
                 "style": tf.add_n(

@@ -25,11 +25,14 @@ EMBEDDED = {  # SHA-256 of the networks that come with the course
     "slim": "45bea51212866d8417d8d98477975a9a8d3ec9ec4a9766bd4ccec051f0283ed4",
     "vgg16": "d59ea6ddc78138a91a030b224e9f34c46cd7ab7c7c8cfdd567808dfea3c56410",
 }
-PAINTERS = {  # SHA-256; starry_night_flickers was trained without the noise term, for comparison
-    "starry_night": "de26ab40d318636c0231cef70eafe030bb395063d08fd2a80169a78fc0beb9d7",
-    "great_wave": "591248001d45a52ba798bc00f2882cc336ce7df1c9644a7cc1735c69dfbc936a",
-    "village_street_auvers": "d66b3131e924e4a22cf07e5b4c5287af307173abcedd91396c6ae7566403eb6d",
-    "starry_night_flickers": "cc65b4df970761f501a010da28ceb22c3263936bf203c69478045ea8e3b10b85",
+PAINTERS = {  # SHA-256; starry_night_flickers was trained without the stability term, for comparison
+    "starry_night": "a4ccf3cae6ab79b75e360251711441b1a282e0028fd1abe27292b094129382a1",
+    "great_wave": "0bd858d873e4d04ab21a7674daa072f8b8a32bc6177da4bd72ce3e6482b53fa9",
+    "village_street_auvers": "2a789ac09723324046000d7099e729ac176790468a93198f8d464a62ac1dfb16",
+    "composition_viii": "c7172499ea31cd6abf65e01226c7cddc72ecb520a3c1eb6d84d009f640ec11ed",
+    "citrus_slices": "3345cc77ba9cc85268cdb32199d6874e32e6ab70456a64313609353b38a10f9e",
+    "ocean_waves": "c586ac7295c5eff74eed2e388007ad932fc6ebaa2dd2829e58d5fa41bd60a59d",
+    "starry_night_flickers": "cff8ae60f61c2cd74297e31817906ed1efcd9945f8c59d7580ab65893607d661",
 }
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
 VGG19_URL = (

@@ -72,8 +72,9 @@ def test_embedded_painters_are_small_whole_and_without_pickles(name, tmp_path, m
         load_painter(name)
 
 
-def test_there_are_three_and_a_twin_for_comparison():
-    assert len(SHIPPED) >= 3 and "starry_night_flickers" in weights.PAINTERS
+def test_there_is_one_for_each_painting_and_a_twin_for_comparison():
+    assert set(SHIPPED) == {path.stem for path in (ROOT / "images/style").glob("*.jpg")}
+    assert "starry_night_flickers" in weights.PAINTERS
     assert {path.name for path in FOLDER.glob("painter_*.npz")} == {f"painter_{name}.npz" for name in weights.PAINTERS}
 
 
@@ -104,9 +105,12 @@ def test_wrong_files_are_refused(tmp_path, random_painter):
 
 
 BOUNDS = {  # of content error and style error as VGG16 sees them on the lake at 256 px
-    "starry_night": (0.95, 0.28),  # measured: 0.827, 0.258; 0.288 before VGG16 taught it
-    "great_wave": (0.95, 0.35),  # measured: 0.823, 0.299; 0.507 before
-    "village_street_auvers": (1.2, 0.39),  # measured: 1.046, 0.339; 0.456 before
+    "starry_night": (1.1, 0.255),  # measured: 0.951, 0.242; 0.827, 0.258 before the third training
+    "great_wave": (1.15, 0.297),  # measured: 1.023, 0.283; 0.823, 0.299 before
+    "village_street_auvers": (1.3, 0.33),  # measured: 1.149, 0.316; 1.046, 0.339 before
+    "composition_viii": (1.25, 0.37),  # measured: 1.100, 0.342
+    "citrus_slices": (1.2, 0.48),  # measured: 1.041, 0.444
+    "ocean_waves": (1.0, 0.24),  # measured: 0.846, 0.214
 }
 
 
@@ -116,4 +120,4 @@ def test_embedded_painters_paint_their_style_and_keep_the_photo(name):
     style = images.load(ROOT / f"images/style/{name}.jpg", 256)
     content_error, style_error = errors(paint(photo, load_painter(name)), photo, style, judge)
     assert content_error < BOUNDS[name][0] and style_error < BOUNDS[name][1]
-    assert errors(photo, photo, style, judge)[1] > 2 * style_error  # measured: at least 2.3 times
+    assert errors(photo, photo, style, judge)[1] > 1.6 * style_error  # measured: 1.8 times (citrus) and more

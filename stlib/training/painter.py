@@ -3,10 +3,11 @@
     python -m stlib.training painter --style FILE --images FOLDER --out FILE.npz
 
 Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the course's
-relative losses, the style matched at two sizes, and a term for stability under noise. A training on VGG16's losses is
-slow; it may go on from a painter that a smaller network taught (--network slim, then --start). Notebook A5 explains
-each step; PAINTERS.md says how the shipped painters were trained.
-A batch is float32 (B, 192, 192, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144, 3).
+relative losses, the style matched at three sizes, the picture moved a little before the network sees it, as in
+`stylize`, and a term for stability: what is moved and grainy should be painted as what is not. A training on VGG16's
+losses is slow; it may go on from a painter that a smaller network taught (--network slim, then --start). Notebook A5
+explains each step; PAINTERS.md says how the shipped painters were trained.
+A batch is float32 (B, 256, 256, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144, 3).
 """
 
 import argparse
@@ -22,20 +23,22 @@ from stlib.command import program
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_network
 from stlib.painter import build_painter, load_painter
-from stlib.settings import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
+from stlib.settings import CONTENT_LAYERS, REACH, STYLE_LAYERS
+from stlib.stylize import moved
 from stlib.training.loop import Training, read_pictures
 
-CROP = 192  # pixels
-STYLE_SIZES = (384, 192)  # longest side of the painting, at each size at which styles are compared
-CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT = 0.15, 2.0  # the weight of the style is 1
+CROP = 256  # pixels
+STYLE_SIZES = (384, 192, 96)  # longest side of the painting, at each size at which styles are compared
+CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT = 0.1, 2.0  # the weight of the style is 1
+LAYER_WEIGHTS = dict(zip(STYLE_LAYERS, (2, 1, 1, 1, 1)))  # the first has the colors
 NOISE = 0.04  # standard deviation of the noise under which the painting should stay the same
 LEARNING_RATE, LATER_RATE = 2e-3, 1e-3  # of a new painter; of one that has learned already
 
 
 def batch_at(pictures, step, seed=0, crops=2):
-    """The batch of one step, (crops, 192, 192, 3): windows of 96 to 192 px of random pictures, enlarged, some mirrored.
+    """The batch of one step, (crops, 256, 256, 3): windows of 128 to 256 px of random pictures, enlarged.
 
-    Beyond its edge a picture goes on in its mirror image. The same for the same seed.
+    Some are mirrored. Beyond its edge a picture goes on in its mirror image. The same for the same seed.
     """
     rng, batch = np.random.default_rng((seed, step)), []
     margin = max(0, (CROP - pictures.shape[1]) // 2)
@@ -51,21 +54,20 @@ def batch_at(pictures, step, seed=0, crops=2):
 class PainterTraining(Training):
     """A painter in training: `painter`, `features` of the network that teaches, the Gram matrices at each size."""
 
-    def __init__(self, style, pictures, network, steps=4_000, seed=0, noise_weight=3.0, start=None, crops=2):
+    def __init__(self, style, pictures, network, steps=4_000, seed=0, stability=2.0, start=None, crops=2):
         """What is learned, and from what.
 
         style: float image; pictures: uint8 (n, 144, 144, 3); network: from `load_network`, measures the losses;
-        noise_weight: of the term for stability under noise; start: the painter to go on from, None for a new one;
+        stability: of the term for stability; start: the painter to go on from, None for a new one;
         crops: how many there are in a step.
         """
         digests = dict(style=_digest([images.to_uint8(style)]), network=_digest(network.get_weights()))
         digests |= {"start": _digest(start.get_weights())} if start else {}
-        super().__init__(pictures, steps, seed, noise_weight=noise_weight, crops=crops, **digests)
+        super().__init__(pictures, steps, seed, stability=stability, crops=crops, **digests)
         keras.utils.set_random_seed(seed)
-        self.noise_weight, self.crops, self.painter = noise_weight, crops, build_painter()
+        self.stability, self.crops, self.painter = stability, crops, build_painter()
         if start:
             self.painter.set_weights(start.get_weights())
-        self.layer_weights = RECIPES.get(network.name, RECIPES["slim"])["style_layers"]
         self.features = feature_extractor(network, CONTENT_LAYERS + STYLE_LAYERS)
         self.content_features = feature_extractor(network, CONTENT_LAYERS)
         self.targets = []
@@ -78,12 +80,14 @@ class PainterTraining(Training):
         self.state = [*self.painter.variables, *self.optimizer.variables]
         self._compiled = tf.function(self._train_step)
 
-    def losses(self, batch, noise):
-        """The losses of the paintings of a batch, (B, h, w, 3), the first of which is painted again with `noise`."""
-        painted, stability = self.painter(batch), tf.zeros(())
-        if self.noise_weight:
+    def losses(self, batch, noise, move):
+        """The losses of the paintings of a batch, (B, h, w, 3), after a move (see stylize.moved); the first picture is
+        painted again, moved before and with `noise`, (1, h, w, 3)."""
+        painted, unstable = moved(self.painter(batch), move), tf.zeros(())
+        batch = moved(batch, move)
+        if self.stability:
             noisy = tf.clip_by_value(batch[:1] + noise, 0, 1)
-            stability = tf.reduce_mean(tf.square(painted[:1] - self.painter(noisy)))
+            unstable = tf.reduce_mean(tf.square(painted[:1] - self.painter(noisy)))
         P, F = self.content_features(batch), self.features(painted)
         losses = {
             "content": tf.reduce_mean(
@@ -91,35 +95,36 @@ class PainterTraining(Training):
             ),
             "style": self.style_loss(F, self.targets[0]) / len(self.targets),
             "total_variation": total_variation_loss(painted),
-            "noise": stability,
+            "stability": unstable,
         }
         for targets in self.targets[1:]:  # each half the size of the one before
             painted = tf.nn.avg_pool2d(painted, 2, 2, "VALID")
             losses["style"] += self.style_loss(self.features(painted), targets) / len(self.targets)
-        weights = {"content": CONTENT_WEIGHT, "total_variation": TOTAL_VARIATION_WEIGHT, "noise": self.noise_weight}
+        weights = {"content": CONTENT_WEIGHT, "total_variation": TOTAL_VARIATION_WEIGHT, "stability": self.stability}
         return losses | {"total": tf.add_n([weights.get(name, 1) * loss for name, loss in losses.items()])}
 
     def style_loss(self, F, A):
         """Relative error of the Gram matrices, each picture's by itself: weighted mean over the layers."""
-        pictures, total = range(F[STYLE_LAYERS[0]].shape[0]), sum(self.layer_weights.values())
+        pictures, total = range(F[STYLE_LAYERS[0]].shape[0]), sum(LAYER_WEIGHTS.values())
         errors = [
             weight / total * tf.reduce_mean([relative_error(gram_per_position(F[k][b]), A[k]) for b in pictures])
-            for k, weight in self.layer_weights.items()
+            for k, weight in LAYER_WEIGHTS.items()
         ]
         return tf.add_n(errors)
 
-    def _train_step(self, batch, noise):
+    def _train_step(self, batch, noise, move):
         with tf.GradientTape() as tape:
-            losses = self.losses(batch, noise)
+            losses = self.losses(batch, noise, move)
         gradient = tape.gradient(losses["total"], self.painter.trainable_variables)
         self.optimizer.apply(gradient, self.painter.trainable_variables)
         return losses
 
     def train_step(self):
         """One step of Adam on the next batch; returns the losses before it, a dict of floats."""
-        noise = np.random.default_rng((self.seed, self.step, 1)).normal(0, NOISE, (1, CROP, CROP, 3))
+        rng = np.random.default_rng((self.seed, self.step, 1))
+        noise, move = np.float32(rng.normal(0, NOISE, (1, CROP, CROP, 3))), rng.integers(0, 2 * REACH + 1, 2)
         batch = batch_at(self.pictures, self.step, self.seed, self.crops)
-        losses = self._compiled(tf.constant(batch), tf.constant(noise, tf.float32))
+        losses = self._compiled(tf.constant(batch), tf.constant(noise), tf.constant(move, tf.int32))
         self.step += 1
         return {name: float(loss) for name, loss in losses.items()}
 
@@ -152,22 +157,22 @@ def main(arguments):
     parser.add_argument("--crops", type=int, default=2, help="in a step (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and crops (%(default)s)")
     parser.add_argument(
-        "--noise-weight", type=float, default=3, help="more: less flicker in moving pictures (%(default)s)"
+        "--stability", type=float, default=2, help="weight; more: less flicker in moving pictures (%(default)s)"
     )
     return run(parser.parse_args(arguments))
 
 
 def run(options):
     """Do what the command line says; return the exit status."""
-    if options.out.suffix != ".npz" or min(options.steps, options.crops) < 1 or not 0 <= options.noise_weight < np.inf:
+    if options.out.suffix != ".npz" or min(options.steps, options.crops) < 1 or not 0 <= options.stability < np.inf:
         raise ValueError(
-            f"--out {options.out} --steps {options.steps} --crops {options.crops} --noise-weight "
-            f"{options.noise_weight}: expected a file ending in .npz, 1 step and crop or more, and a weight from 0 up."
+            f"--out {options.out} --steps {options.steps} --crops {options.crops} --stability "
+            f"{options.stability}: expected a file ending in .npz, 1 step and crop or more, and a weight from 0 up."
         )
     disk.check_output(options.out, [options.style, options.network, options.start])
     style, network = images.load(options.style), load_network(options.network)
     start = load_painter(options.start) if options.start else None
-    settings = dict(steps=options.steps, seed=options.seed, noise_weight=options.noise_weight, crops=options.crops)
+    settings = dict(steps=options.steps, seed=options.seed, stability=options.stability, crops=options.crops)
     training = PainterTraining(style, read_pictures(options.images), network, start=start, **settings)
     checkpoint = options.out.with_suffix(".checkpoint.npz")
     recent = training.run(checkpoint)

@@ -1,13 +1,14 @@
-"""Painters beside `stylize` with slim on the six bundled photos: errors, flicker under noise, seconds.
+"""Painters beside `stylize` with slim on the six bundled photos: errors, flicker of a clip, pictures a second.
 
 Content error: relative error at block4_conv2. Style error: relative error of the Gram matrix per position, mean of
-block1_conv1 .. block5_conv1, photo and painting at 384 px. Both as VGG16 sees them and as slim sees them. No painter
-was trained on one of the photos.
+block1_conv1 .. block5_conv1, photo and painting at 384 px, both as VGG16 sees them. Flicker: of a camera that pans over
+a photo, with grain. No painter was trained on one of the photos.
 
 usage: python tests/benchmarks/bench_painter.py [PAINTER.npz STYLE ...]     more painters, and whose style they learned
 """
 
 import functools
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -20,38 +21,47 @@ from stlib.network import feature_extractor, load_network
 from stlib.painter import load_painter, paint
 from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
 from stlib.stylize import stylize
+from stlib.weights import PAINTERS
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE, NOISE = 384, 0.02  # pixels; standard deviation of a camera's noise in dim light
-STYLES = {
-    "starry_night": "starry_night",
-    "starry_night_flickers": "starry_night",
-    "great_wave": "great_wave",
-    "village_street_auvers": "village_street_auvers",
-}
+SIZE, LARGE = 384, 720  # pixels
+NOISE, PAN = 0.02, (1, 3)  # of the clip: standard deviation of a camera's noise in dim light; pixels down and right
+STYLES = {name: name.removesuffix("_flickers") for name in PAINTERS}
 
 
 def main(more):
     """Print a row for each painter and for `stylize` in each style: means over the photos."""
     photos = [images.load(path, SIZE) for path in sorted((ROOT / "images/content").glob("*.jpg"))]
-    networks = [load_network(name) for name in ("vgg16", "slim")]
-    styles = {name: images.load(ROOT / f"images/style/{name}.jpg", SIZE) for name in STYLES.values()}
+    judge, slim = load_network("vgg16"), load_network("slim")
     rows = STYLES | dict(zip(more[::2], more[1::2]))
-    functions = {name: functools.partial(paint, painter=load_painter(name)) for name in rows}
+    styles = {name: images.load(ROOT / f"images/style/{name}.jpg", SIZE) for name in rows.values()}
+    print(f"{f'mean of six photos at {SIZE} px':40} content   style   flicker   frames/s at {SIZE}, {LARGE} px")
+    for name, style in rows.items():
+        painter = load_painter(name)
+        function = functools.partial(paint, painter=painter)
+        shown = flicker(images.load(ROOT / "images/content/summer_palace.jpg", SIZE), function)
+        speeds = (
+            frames_per_second(images.resize(photos[0], (3 * size // 4, size)), function) for size in (SIZE, LARGE)
+        )
+        report(name, function, photos, styles[style], judge, f"{shown:8.4f}", *(f"{speed:8.1f}" for speed in speeds))
     for name, style in styles.items():
-        rows[f"stylize {name}"] = name
-        functions[f"stylize {name}"] = functools.partial(by_optimization, style=style, network=networks[1])
-    title = f"mean of six photos at {SIZE} px"
-    print(f"{title:40} {'VGG16: content, style':22}{'slim: content, style':22}flicker  seconds")
-    for name, function in functions.items():
-        function(photos[0]), function(photos[0])  # compile, and warm up
-        start = time.perf_counter()
-        paintings = [function(photo) for photo in photos]
-        seconds = (time.perf_counter() - start) / len(photos)
-        found = [errors(*pair, styles[rows[name]], each) for each in networks for pair in zip(paintings, photos)]
-        found = np.reshape(found, (len(networks), len(photos), 2)).mean(axis=1).ravel()
-        shake = np.nan if name.startswith("stylize") else flicker(photos[-1], function)
-        print(f"{name:40}", *(f"{value:<10.4f}" for value in found), f"{shake:.4f}   {seconds:.3f}", flush=True)
+        function = functools.partial(by_optimization, style=style, network=slim)
+        report(f"stylize {name}", function, photos, style, judge)
+
+
+def report(name, function, photos, style, judge, *more):
+    """Print a row: the mean errors of the photos' paintings."""
+    content_error, style_error = np.mean([errors(function(photo), photo, style, judge) for photo in photos], axis=0)
+    print(f"{name:40} {content_error:7.3f} {style_error:7.4f}", *more, flush=True)
+
+
+def frames_per_second(frame, function, count=10):
+    """How many such frames are painted in a second."""
+    function(frame)  # compile
+    start = time.perf_counter()
+    for _ in range(count):
+        function(frame)
+    return count / (time.perf_counter() - start)
 
 
 def by_optimization(photo, style, network):
@@ -68,11 +78,18 @@ def errors(painting, photo, style, network):
     return float(np.mean(content)), float(np.mean(style))
 
 
-def flicker(photo, function, frames=8):
-    """Standard deviation over time of the painting of a still photo under noise, as a root mean square of pixels."""
-    rng = np.random.default_rng(0)
-    noisy = [np.clip(photo + rng.normal(0, NOISE, photo.shape), 0, 1).astype(np.float32) for _ in range(frames)]
-    return float(np.sqrt(np.mean(np.var([function(frame) for frame in noisy], axis=0, ddof=1))))
+def flicker(scene, function, frames=8):
+    """How much the paintings of a clip change where its scene does not, as a root mean square of pixel values.
+
+    A camera pans over a photo, each frame with noise of its own; a painting is compared with the last one, moved along.
+    """
+    rng, (down, right) = np.random.default_rng(0), PAN
+    height, width = (side - frames * step for side, step in zip(scene.shape, PAN))
+    windows = [scene[k * down : k * down + height, k * right : k * right + width] for k in range(frames)]
+    noisy = [np.float32(np.clip(window + rng.normal(0, NOISE, window.shape), 0, 1)) for window in windows]
+    film = [function(frame) for frame in noisy]
+    changes = [after[:-down, :-right] - before[down:, right:] for before, after in itertools.pairwise(film)]
+    return float(np.sqrt(np.mean(np.square(changes))))
 
 
 if __name__ == "__main__":
