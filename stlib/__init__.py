@@ -1,8 +1,8 @@
 """stlib: the small module behind the course on neural style transfer.
 
 Read it in this order: images, network, losses, pyramid, optimize, settings, scales, stylize, plots; then what stands
-around: weights, disk and checkpoint (files), large/ (tiles), command/ (the command line), compose and studio/ (the
-studio), checks/ (of the exercises), marking/, training/.
+around: weights, disk and checkpoint (files), language, large/ (tiles), command/ (the command line), compose and
+studio/ (the studio), checks/ (of the exercises), marking/, training/.
 Importing the package itself imports nothing else, so ask for what you need:
 `from stlib import images, losses, plots`, `from stlib.stylize import stylize`. Except in a notebook: there it imports
 TensorFlow, quietly, so that no lesson begins with a red box.

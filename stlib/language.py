@@ -35,10 +35,12 @@ def translate(text, part="messages"):
     if not is_chinese():
         return text
     known = catalog(part)
-    said = known(text)
-    if said != text or part == "messages":
-        return said
-    return "".join(map(known, re.split(r"(\n|: |, )", text)))
+    for whole in (text, text.replace("\n", " ")):  # a title may be broken into lines
+        if known(whole) != whole or part == "messages":
+            return known(whole)
+    lines = [(line, known(line)) for line in text.split("\n")]
+    parts = ["".join(map(known, re.split("(: |, )", line))) if line == said else said for line, said in lines]
+    return "\n".join(parts)
 
 
 def wrap(text, width):
@@ -47,12 +49,9 @@ def wrap(text, width):
 
     if not is_chinese():
         return textwrap.wrap(text, width)
-    lines, pieces = (
-        [""],
-        re.findall(
-            r"[（《“]*[\u2e80-\uffef][，。；：！？、）》”]*\s*|[^\s\u2e80-\uffef]+[，。；：！？、）》”]*\s*", text
-        ),
-    )
+    after = "[，。；：！？、）》”]*\\s*"
+    pieces = re.findall(rf"[（《“]*[\u2e80-\uffef]{after}|[^\s\u2e80-\uffef]+{after}", text)  # letters, words
+    lines = [""]
     for piece in pieces:
         if lines[-1] and columns(lines[-1] + piece.rstrip()) > width:
             lines.append("")

@@ -5,6 +5,7 @@ import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ.pop("STLIB_NETWORK", None)  # tests and notebooks use slim, whatever the reader has set
+os.environ["STLIB_LANGUAGE"] = "en"  # whatever the locale
 
 if "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "sched_setaffinity"):
     # Each worker keeps to cores of its own, and so do the kernels it starts: two on the same cores hinder each other.

@@ -19,6 +19,7 @@ from scipy import ndimage
 from stlib import checks, images, network
 from stlib.checks import lesson_01, lesson_02, lesson_04, lesson_05
 from stlib.checks.exercise import IN_PLACE, Exercise, apply
+from stlib.language import translate
 
 EXERCISES = {name: each for name, each in vars(checks).items() if isinstance(each, Exercise)}
 
@@ -432,6 +433,20 @@ MISTAKES = [pytest.param(name, hint, wrong, id=f"{name}: {hint}")
             for name, exercise in EXERCISES.items() for hint, wrong in exercise.mistakes.items()]  # fmt: skip
 BREACHES = [pytest.param(name, law, wrong, id=f"{name}: {law.statement}")
             for name, exercise in EXERCISES.items() for law in exercise.laws for wrong in law.broken_by]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_it_speaks_chinese(name, monkeypatch):
+    monkeypatch.setenv("STLIB_LANGUAGE", "zh_CN")
+    exercise = EXERCISES[name]
+    texts = [exercise.result, exercise.hint, *exercise.cases, *exercise.mistakes]
+    for law in exercise.laws:
+        with np.errstate(all="ignore"):
+            advice = [law.advice(exercise.seen(wrong)) for wrong in law.broken_by] if callable(law.hint) else [law.hint]
+        texts += [law.statement, *advice]
+    for text in filter(None, texts):
+        assert re.search("[一-鿿]", translate(f"NO   {text}").removeprefix(translate("NO   "))), text
+        assert not re.search(r"\b(the|is|it|of|are)\b", translate(text)), translate(text)
 
 
 @pytest.mark.parametrize("name, hint, answer", MISTAKES)

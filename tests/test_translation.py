@@ -19,11 +19,6 @@ from conftest import ROOT
 
 from stlib import language, plots
 
-TO_COME = {*translate.FILES} - {"figures", "messages"}  # files that are not finished
-UNFINISHED = [
-    pytest.param(name, marks=[pytest.mark.xfail(strict=True)] * (name in TO_COME)) for name in translate.FILES
-]
-
 
 @pytest.fixture(scope="module")
 def course():
@@ -38,7 +33,7 @@ def entry(english, chinese, *flags):
 # --- complete and in step
 
 
-@pytest.mark.parametrize("name", UNFINISHED)
+@pytest.mark.parametrize("name", translate.FILES)
 def test_translation(name):
     assert not [*proofread.proofread(name)]
 
@@ -287,7 +282,10 @@ def chinese(monkeypatch):
                 "the following arguments are required: {0}": "缺少参数：{0}",
             },
         },
-        "figures": {"texts": {"loss": "损失", "style": "风格"}, "templates": {"size {0}": "边长 {0}"}},
+        "figures": {
+            "texts": {"loss": "损失", "style": "风格", "starry night": "星夜"},
+            "templates": {"size {0}": "边长 {0}"},
+        },
     }  # fmt: skip
     catalogs = {name: language.Catalog(part) for name, part in parts.items()}
     monkeypatch.setattr(language, "catalog", catalogs.__getitem__)
@@ -301,6 +299,7 @@ def test_messages(chinese):
     assert language.translate("{x}: 1 of 2") == "{x}：2 中的 1"
     assert language.translate("what nobody knows") == "what nobody knows"
     assert language.translate("loss\n3: style, size 4", "figures") == "损失\n3: 风格, 边长 4"
+    assert language.translate("starry\nnight", "figures") == "星夜"
 
 
 def test_a_check_speaks_chinese(chinese, capsys):

@@ -185,7 +185,7 @@ OFFLINE = """This needs no network: the folder <code>wheels</code> ({total} MB) 
 <p>You need not copy it: if it lies on a share or a stick, give its path in place of <code>wheels</code>."""
 
 
-def write_start_page(folder, install, notes, python="3.12", pythons="3.10 to 3.13"):
+def write_start_page(folder, install, notes, python="3.12", pythons="3.10-3.13"):
     """Write START.html; titles and minutes come from the notebooks themselves."""
     import nbformat
 

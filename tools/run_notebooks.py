@@ -28,7 +28,7 @@ def main(arguments):
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="zmq")  # Windows' event loop, harmless
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # TensorFlow's greetings say nothing to a reader
     if write:
-        os.environ["STLIB_NETWORK"] = "slim"  # committed outputs are the same everywhere
+        os.environ |= {"STLIB_NETWORK": "slim", "STLIB_LANGUAGE": "en"}  # committed outputs are the same everywhere
     began, failed = time.time(), []
     for number, path in enumerate(paths, start=1):
         print(f"[{number}/{len(paths)}] {path.name} ... ", end="", flush=True)

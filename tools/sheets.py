@@ -139,7 +139,7 @@ class Page:
         how = {"va": "center" if "\n" in string else "baseline", "linespacing": 1.3} | how
         y += 0.04 if how["va"] == "baseline" else 0
         with matplotlib.rc_context(STYLE):
-            string = in_language(string)
+            string = string if "family" in how else in_language(string)  # what has a family of its own is code
             self.figure.text(x / WIDTH, 1 - y / HEIGHT, string, **how)
 
     def box(self, x, y, width, height, color):
@@ -367,6 +367,7 @@ def make_sheets(folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of the dates inside matplotlib's own fonts
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a Chinese font may have no bold letters
     paths = [folder / "notation.pdf", folder / "debugging.pdf"]
     for path, figure in zip(paths, (notation_sheet(), debugging_card(pictures()))):
         with matplotlib.rc_context(STYLE), disk.whole_file(path) as part:
