@@ -61,20 +61,20 @@ def main(arguments):
     return program.DONE
 
 
-def make_handout(folder, wheel=None, notebooks=ROOT / "notebooks"):
+def make_handout(folder, wheel=None, notebooks=None):
     """Make `folder` with notebooks without solutions, pictures, sheets, stlib's wheel and START.html."""
     with disk.whole_folder(folder) as part:
         fill_handout(part, wheel, notebooks)
     return folder
 
 
-def fill_handout(folder, wheel=None, notebooks=ROOT / "notebooks"):
-    """Fill an empty folder with the handout, from these notebooks."""
+def fill_handout(folder, wheel=None, notebooks=None):
+    """Fill an empty folder with the handout, from these notebooks, else from the course's."""
     import nbformat  # here, as all that takes time: Ctrl-C is no traceback
     from sheets import make_sheets
 
     (folder / "notebooks").mkdir()
-    for path in sorted(notebooks.glob("*.ipynb")):
+    for path in sorted((notebooks or ROOT / "notebooks").glob("*.ipynb")):
         notebook = without_solutions(nbformat.read(path, as_version=4))
         nbformat.write(notebook, folder / "notebooks" / path.name)
     copy_course(folder / "notebooks", folder)
