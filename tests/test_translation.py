@@ -170,8 +170,9 @@ def test_notebook(path, course):
         (cell.id, cell.cell_type, cell.metadata) for cell in english
     ]
     code = [[cell.source for cell in cells if cell.cell_type == "code"] for cells in (english, chinese)]
-    code[1][0] = code[1][0].removeprefix(translate.LANGUAGE)
-    assert len({*code[0]} & {*code[1]}) > 5  # by these the marker recognizes a lesson; measured: 8 or more
+    code[1][0] = code[1][0].removeprefix(translate.LANGUAGE).lstrip("\n")
+    same = len({*code[0]} & {*code[1]})  # by these the marker recognizes a lesson; measured: 8 or more
+    assert same > 5 or same == len(code[0]) == 1, "or it is the studio, which is one cell"
     for before, after in zip(*code):
         assert without_words(before) == without_words(after)
         assert before.count("# NBVAL_CHECK_OUTPUT") == after.count("# NBVAL_CHECK_OUTPUT")
