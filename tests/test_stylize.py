@@ -17,7 +17,7 @@ from stlib import images, optimize
 from stlib.network import load_network
 from stlib.scales import _scales, plan
 from stlib.settings import COARSEST, RECIPES, STYLE_LAYERS, Settings
-from stlib.stylize import METHODS, _compile, _moved, _moves, stylize
+from stlib.stylize import METHODS, _compile, _moves, moved, stylize
 
 FAST = dict(size=48, steps=(3, 2))
 
@@ -157,11 +157,11 @@ def test_small_pictures_are_previews():
 
 def test_moves_are_the_pictures_own_pixels(rng):
     image = tf.constant(rng.uniform(size=(1, 11, 9, 3)), tf.float32)
-    np.testing.assert_array_equal(_moved(image, _moves("adam", 0)[0]), image)
+    np.testing.assert_array_equal(moved(image, _moves("adam", 0)[0]), image)
     padded = np.pad(image, ((0, 0), (4, 4), (4, 4), (0, 0)), mode="reflect")
     for move in _moves("pyramid", 3):
         y, x = move.numpy()
-        np.testing.assert_array_equal(_moved(image, move), padded[:, y : y + 11, x : x + 9])
+        np.testing.assert_array_equal(moved(image, move), padded[:, y : y + 11, x : x + 9])
     assert {tuple(move.numpy() % 2) for move in _moves("pyramid", 3)} == {(0, 0), (0, 1), (1, 0), (1, 1)}
     assert [list(move) for move in _moves("pyramid", 3)] != [list(move) for move in _moves("pyramid", 4)]
 

@@ -160,12 +160,12 @@ def is_sentence(text):
     return bool(words) and not names and not code and bool(re.search(r"\S\s+\S", text.strip()))
 
 
-# What Python's reader of command lines says, and what lessons 04 and 05 put together.
+# What Python's reader of command lines says, and what lessons 01, 04 and 05 put together.
 MORE = (
     "usage: ", "positional arguments", "options", "show this help message and exit", "error", "argument {0}: {1}",
     "the following arguments are required: {0}", "unrecognized arguments: {0}", "expected one argument",
     "expected at least one argument", "invalid {0} value: {1}", "ambiguous option: {0} could match {1}",
-    "program {0}", "picture {0}", "program", "picture",
+    "program {0}", "picture {0}", "stranger {0}", "program", "picture", "stranger",
 )  # fmt: skip
 
 

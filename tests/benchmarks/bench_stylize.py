@@ -21,7 +21,7 @@ from stlib import optimize, pyramid
 from stlib.losses import total_variation_loss
 from stlib.network import build_vgg, feature_extractor, floats_per_pixel, load_network
 from stlib.settings import CONTENT_LAYERS, RECIPES, STYLE_LAYERS
-from stlib.stylize import STATISTICS, _compile, _moved, _moves, stylize
+from stlib.stylize import STATISTICS, _compile, _moves, moved, stylize
 
 ASPECT = 0.75  # height by width
 
@@ -136,14 +136,14 @@ def step_parts(network, size):
 
     alone = gradient_of(lambda image: list(features(image).values()))
     statistics = gradient_of(lambda F: [STATISTICS["split"](each) for each in F])
-    variation, moved = gradient_of(total_variation_loss), gradient_of(lambda image: _moved(image, move))
+    variation, shift = gradient_of(total_variation_loss), gradient_of(lambda image: moved(image, move))
     layers = [F[layer] for layer in STYLE_LAYERS]
     return {
         "network, forward and backward": lambda: alone(content).numpy(),
         "with the losses": lambda: value_and_gradient(content, move, P, A, weights)[1].numpy(),
         "statistics, forward and backward": lambda: statistics(layers)[0].numpy(),
         "total variation": lambda: variation(content).numpy(),
-        "the move": lambda: moved(content).numpy(),
+        "the move": lambda: shift(content).numpy(),
         "bands: adjoint, Adam, sum": lambda: optimize._bands_step(bands, content, zeros, zeros, 1.0, 0.02)[0].numpy(),
     }
 
