@@ -94,7 +94,7 @@ def test_a_short_run_learns_and_its_file_paints(style, pictures, network, tmp_pa
     images.save(style, tmp_path / "style.png")
     out = tmp_path / "new/painter.npz"
     command = ["--style", str(tmp_path / "style.png"), "--images", str(tmp_path / "photos"), "--network", "slim"]
-    assert main(["painter", *command, "--out", str(out), "--steps", "50"]) == 0
+    assert main(["painter", *command, "--out", str(out), "--steps", "36"]) == 0
     printed = capsys.readouterr()
     assert "broken.png cannot be read" in printed.err and "last steps: content" in printed.out
     assert [path.name for path in out.parent.iterdir()] == ["painter.npz"]  # and no checkpoint
@@ -103,7 +103,7 @@ def test_a_short_run_learns_and_its_file_paints(style, pictures, network, tmp_pa
     before = training.losses(*given)
     training.painter.set_weights(learned.get_weights())
     after = training.losses(*given)
-    assert before["total"] / after["total"] > 1.25  # measured: 1.45
+    assert before["total"] / after["total"] > 1.6  # measured: 2.5
     assert paint(images.load(STYLE, 50), learned).shape == images.load(STYLE, 50).shape
     # It goes on from there, slower: two steps change little.
     assert main(["painter", *command, "--start", str(out), "--out", str(tmp_path / "more.npz"), "--steps", "2"]) == 0
