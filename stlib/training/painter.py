@@ -11,7 +11,6 @@ A batch is float32 (B, 256, 256, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 
 """
 
 import argparse
-import hashlib
 from pathlib import Path
 
 import keras
@@ -19,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from stlib import disk, images
+from stlib.checkpoint import digest
 from stlib.command import program
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_network
@@ -61,8 +61,8 @@ class PainterTraining(Training):
         stability: of the term for stability; start: the painter to go on from, None for a new one;
         crops: how many there are in a step.
         """
-        digests = dict(style=_digest([images.to_uint8(style)]), network=_digest(network.get_weights()))
-        digests |= {"start": _digest(start.get_weights())} if start else {}
+        digests = dict(style=digest(images.to_uint8(style)), network=digest(*network.get_weights()))
+        digests |= {"start": digest(*start.get_weights())} if start else {}
         super().__init__(pictures, steps, seed, stability=stability, crops=crops, **digests)
         keras.utils.set_random_seed(seed)
         self.stability, self.crops, self.painter = stability, crops, build_painter()
@@ -131,10 +131,6 @@ class PainterTraining(Training):
     def status(self, means):
         """What the progress bar shows."""
         return {name: f"{means[name]:.3f}" for name in ("content", "style")}
-
-
-def _digest(arrays):
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def write(path, painter):
