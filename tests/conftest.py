@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shutil
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ.pop("STLIB_NETWORK", None)  # tests and notebooks use slim, whatever the reader has set
@@ -71,3 +72,17 @@ def no_sockets(monkeypatch):
 
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(f"socket.{name}", refuse)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The machine's own browser, without a window; what needs it is skipped where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome", "microsoft-edge")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("no Chromium, Chrome or Edge is installed here")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -15,11 +15,6 @@ from conftest import ROOT
 
 from stlib import images
 
-api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "microsoft-edge")
-BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-if BROWSER is None:
-    pytest.skip("no Chromium, Chrome or Edge is installed here", allow_module_level=True)
 WAIT = 120_000  # milliseconds, on a busy machine; nothing takes so long
 
 
@@ -71,19 +66,16 @@ def server(course, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(server):
+def page(browser, server):
     """The notebook in a browser, its cell run."""
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1400, "height": 1600})
-        page.set_default_timeout(WAIT)
-        page.goto(server + "doc/tree/notebooks/S_studio.ipynb")
-        page.get_by_text("| Idle").wait_for()
-        page.locator(".jp-CodeCell .cm-content").click()
-        page.keyboard.press("Shift+Enter")
-        button(page, "Paint").wait_for()
-        yield page
-        browser.close()
+    page = browser.new_page(viewport={"width": 1400, "height": 1600})
+    page.set_default_timeout(WAIT)
+    page.goto(server + "doc/tree/notebooks/S_studio.ipynb")
+    page.get_by_text("| Idle").wait_for()
+    page.locator(".jp-CodeCell .cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    button(page, "Paint").wait_for()
+    return page
 
 
 def button(page, name):

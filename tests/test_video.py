@@ -10,7 +10,6 @@ import itertools
 import os
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -404,19 +403,6 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
     assert held[-1] - held[2] < 5e6  # measured: 0.9 MB; the frames as floats: 11 MB
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """A page in headless Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
-        pytest.skip("there is no Chromium here")
-    with playwright.sync_playwright() as tools:
-        running = tools.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running.new_page()
-        running.close()
-
-
 PLAY = """async ([address, second]) => {
     const video = document.createElement("video");
     video.muted = true;
@@ -444,10 +430,11 @@ def test_plays_in_a_browser(ending, painter, tmp_path, browser):
     source, target = make(tmp_path / f"a{ending}", frames=15, **options), tmp_path / f"out/a{ending}"
     assert paint(source, painter) == 0
     kind = {".mp4": 'video/mp4; codecs="avc1.640028"', ".webm": 'video/webm; codecs="vp9"'}[ending]
-    if not browser.evaluate("kind => document.createElement('video').canPlayType(kind)", kind):
+    page = browser.new_page()
+    if not page.evaluate("kind => document.createElement('video').canPlayType(kind)", kind):
         pytest.skip(f"this Chromium does not play {kind}")
     content = base64.b64encode(target.read_bytes()).decode()
-    seen = browser.evaluate(PLAY, [f"data:video/{ending[1:]};base64,{content}", 7.5 / 25])
+    seen = page.evaluate(PLAY, [f"data:video/{ending[1:]};base64,{content}", 7.5 / 25])
     assert (seen["width"], seen["height"]) == (64, 48)
     assert seen["duration"] == pytest.approx(0.6, abs=0.05) and seen["played"] == seen["duration"]
     image = np.reshape(seen["pixels"], (48, 64, 4))[..., :3]
