@@ -413,11 +413,20 @@ PLAY = """async ([address, second]) => {
         video.play().catch(reject);
     });
     const played = video.currentTime;
-    await new Promise(resolve => { video.onseeked = resolve; video.currentTime = second; });
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     const context = canvas.getContext("2d");
-    context.drawImage(video, 0, 0);
+    await new Promise(resolve => {  // "seeked" can come before its frame is shown: wait for the frame itself
+        const look = (now, frame) => {
+            if (frame.mediaTime > second || frame.mediaTime + 1 / 25 <= second) {
+                return video.requestVideoFrameCallback(look);
+            }
+            context.drawImage(video, 0, 0);
+            resolve();
+        };
+        video.requestVideoFrameCallback(look);
+        video.currentTime = second;
+    });
     const pixels = [...context.getImageData(0, 0, canvas.width, canvas.height).data];
     return {width: video.videoWidth, height: video.videoHeight, duration: video.duration, played, pixels};
 }"""
