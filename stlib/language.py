@@ -43,6 +43,22 @@ def translate(text, part="messages"):
     return "\n".join(parts)
 
 
+def translate_errors():
+    """In a notebook: say what stlib raises in the reader's language. Errors of others, and tracebacks, stay."""
+    from IPython import get_ipython
+
+    def show(shell, kind, error, traceback, tb_offset=None):
+        last = traceback
+        while last.tb_next:
+            last = last.tb_next
+        if last.tb_frame.f_globals.get("__name__", "").startswith("stlib."):
+            error.args = tuple(translate(part) if isinstance(part, str) else part for part in error.args)
+        shell.showtraceback((kind, error, traceback), tb_offset)
+
+    if shell := get_ipython():
+        shell.set_custom_exc((ValueError, OSError), show)
+
+
 def wrap(text, width):
     """Lines of at most `width` columns, of which a Chinese character takes two, punctuation never first."""
     import textwrap

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from stlib.images import to_uint8
-from stlib.language import is_chinese, translate
+from stlib.language import is_chinese, translate, translate_errors
 
 # Okabe & Ito's colors, which people with any color vision can tell apart; one for each loss in the whole course.
 COLORS = {"content": "#0072B2", "style": "#D55E00", "total_variation": "#009E73", "total": "#000000"}
@@ -37,7 +37,8 @@ NO_FONT = (
 def use_style():
     """Set matplotlib up for the course: small JPEG figures in notebooks, thin axes, color-blind-safe colors.
 
-    If the reader's language is Chinese, words in figures are from now on Chinese; a warning says if there is no font.
+    If the reader's language is Chinese, words in figures and stlib's errors are from now on Chinese; a warning says if
+    there is no font.
     """
     plt.rcParams.update({
         "figure.dpi": 100, "figure.constrained_layout.use": True, "font.size": 10, "axes.titlesize": 10,
@@ -45,6 +46,7 @@ def use_style():
         "image.cmap": "viridis", "lines.linewidth": 1.8, "legend.frameon": False,
     })  # fmt: skip
     if is_chinese():
+        translate_errors()
         _speak_chinese()
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -144,10 +146,10 @@ class _View:
 
     def __init__(self, progress, seconds):
         left = seconds / progress.step * (progress.total - progress.step)
-        losses = ", ".join(f"{name} {progress.losses[name]:.4f}" for name in ("content", "style"))
+        losses = [f"{translate(name, 'figures')} {progress.losses[name]:.4f}" for name in ("content", "style")]
         self.text = translate(
             f"step {progress.step} of {progress.total}, scale {progress.scale} of {progress.scales}: "
-            f"{losses}; about {left:.0f} s left"
+            f"{translate(', ').join(losses)}; about {left:.0f} s left"
         )
         self.image = progress.image()
 
