@@ -191,20 +191,25 @@ def not_said(node):
     )
 
 
+# Strings of notebooks that are no words of figures: names of layers, files and options, formulas, code.
+WORDLESS_STRING = re.compile(
+    r"\S*[_#*./^=<>]\S*|<.*|--\w+|[A-Z;]+|.*(\n {4}|\w[\[=(]\w|\{:| / ?$).*|"
+    "abcef|adam|area|black|data|duration|float32|jpeg|loop|relu|softmax|stlib|up|white",
+    re.S,
+)
+
+
 def figures():
-    """Words that may stand in figures: those of cells that draw, the names of pictures and losses; some never do."""
+    """Words that may stand in figures: strings of notebooks, the names of pictures and losses; some never do."""
     for name in [path.stem for path in NOTEBOOKS]:
         for cell in read_notebook(name).cells:
-            if any("image/jpeg" in output.get("data", {}) for output in cell.get("outputs", [])):
-                for text, template in strings(ast.parse(cell.source), not_drawn):
-                    words = re.sub(r"\$.*?\$|\{\d+\}", " ", text)
-                    if re.search("[A-Za-z]{2}", words) and not re.fullmatch(
-                        r"\S*[_#*./^]\S*|[A-Z;]+|black|white", text
-                    ):
-                        yield Unit(text.strip(), f"{name}#{cell.id}", "figure", template)
+            for text, template in strings(ast.parse(cell.source), not_drawn) if cell.cell_type == "code" else ():
+                words = re.sub(r"\$.*?\$|\{\d+\}", " ", text)
+                if re.search("[A-Za-z]{2}", words) and not WORDLESS_STRING.fullmatch(text):
+                    yield Unit(text.strip(), f"{name}#{cell.id}", "figure", template)
     for path in sorted((ROOT / "images").glob("*/*.jpg")):
         yield Unit(path.stem.replace("_", " "), "images", "figure")
-    for text in ("content", "style", "total variation", "total", "step", "loss"):
+    for text in ("content", "style", "photo", "painting", "total variation", "total", "step", "loss"):
         yield Unit(text, "plots.py", "figure")
 
 
