@@ -4,6 +4,7 @@ Each function that draws returns the matplotlib figure. Nothing changes matplotl
 """
 
 import base64
+import contextlib
 import functools
 import io
 import time
@@ -11,7 +12,7 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import findSystemFonts, fontManager
 from matplotlib.text import Text
 from PIL import Image
 
@@ -76,7 +77,10 @@ def _speak_chinese():
 
 
 def chinese_font():
-    """The first of FONTS that is installed, or None."""
+    """The first of FONTS that is installed, or None. matplotlib itself looks for fonts once and never again."""
+    for path in set(findSystemFonts()) - {font.fname for font in fontManager.ttflist}:
+        with contextlib.suppress(RuntimeError):  # a damaged file
+            fontManager.addfont(path)
     installed = {font.name for font in fontManager.ttflist}
     return next((font for font in FONTS if font in installed), None)
 

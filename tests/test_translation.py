@@ -384,6 +384,16 @@ def test_figures_without_a_font(chinese, settings, monkeypatch):
     plt.close(figure)
 
 
+def test_a_font_that_was_installed_since(monkeypatch):
+    font = next(font for font in plots.fontManager.ttflist if font.name == "cmr10")
+    monkeypatch.setattr(plots, "FONTS", ("cmr10",))
+    monkeypatch.setattr(plots.fontManager, "ttflist", [])  # as matplotlib remembers
+    monkeypatch.setattr(plots, "findSystemFonts", lambda: [__file__])
+    assert plots.chinese_font() is None
+    monkeypatch.setattr(plots, "findSystemFonts", lambda: [__file__, font.fname])
+    assert plots.chinese_font() == "cmr10"
+
+
 def test_figures_in_english(settings, monkeypatch):
     monkeypatch.setenv("STLIB_LANGUAGE", "en")
     english = plt.Text.set_text
