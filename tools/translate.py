@@ -34,7 +34,7 @@ SPOKEN = ("messages", "figures", "sheets")  # what is translated when it is show
 FILES = [*(path.stem for path in NOTEBOOKS), "TEACHING", *SPOKEN]
 
 # What a Chinese notebook has more than the English one: the language of checks and figures, and a note.
-LANGUAGE = 'import os\n\nos.environ["STLIB_LANGUAGE"] = "zh_CN"  # 检查的提示与插图中的文字用中文'
+LANGUAGE = 'import os\n\nos.environ["STLIB_LANGUAGE"] = "zh_CN"  # 检查、报错、画室与插图中的文字用中文'
 NOTE, EXECUTED = (
     f"*中文版：{which}练习的检查和新画的插图用中文。术语见[术语表](../po/GLOSSARY.md)。*"
     for which in ("程序的输出保留英文，已存的插图也是英文；重新运行后，", "程序的输出保留英文；")
