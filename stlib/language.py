@@ -30,17 +30,22 @@ def translate(text, part="messages"):
     """Return a text in the reader's language; one that is not known stays.
 
     `part` of the catalog: "messages", "figures" or "sheets". In the latter two, lines and what stands before and after
-    ": " or ", " are also looked up by themselves.
+    ": " or ", " are also looked up by themselves; a path broken into lines stays.
     """
-    if not is_chinese():
+    if not is_chinese() or "/\n" in text:
         return text
     known = catalog(part)
     for whole in (text, text.replace("\n", " ")):  # a title may be broken into lines
         if known(whole) != whole or part == "messages":
             return known(whole)
-    lines = [(line, known(line)) for line in text.split("\n")]
-    parts = ["".join(map(known, re.split("(: |, )", line))) if line == said else said for line, said in lines]
-    return "\n".join(parts)
+    lines = []
+    for line in text.split("\n"):
+        said = known(line)
+        if said == line:
+            said = "".join(map(known, re.split("(: |, )", line)))
+            said = said.replace(": ", "：").replace(", ", "，").replace(" x ", " × ") if said != line else line
+        lines.append(said)
+    return "\n".join(lines)
 
 
 def translate_errors():

@@ -209,7 +209,7 @@ def figures():
                     yield Unit(text.strip(), f"{name}#{cell.id}", "figure", template)
     for path in sorted((ROOT / "images").glob("*/*.jpg")):
         yield Unit(path.stem.replace("_", " "), "images", "figure")
-    for text in ("content", "style", "photo", "painting", "total variation", "total", "step", "loss"):
+    for text in ("content", "style", "photo", "painting", "total variation", "total", "step", "loss", "village street"):
         yield Unit(text, "plots.py", "figure")
 
 
