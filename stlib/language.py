@@ -38,14 +38,15 @@ def translate(text, part="messages"):
     for whole in (text, text.replace("\n", " ")):  # a title may be broken into lines
         if known(whole) != whole or part == "messages":
             return known(whole)
-    lines = []
-    for line in text.split("\n"):
-        said = known(line)
-        if said == line:
-            said = "".join(map(known, re.split("(: |, )", line)))
-            said = said.replace(": ", "：").replace(", ", "，").replace(" x ", " × ") if said != line else line
-        lines.append(said)
-    return "\n".join(lines)
+
+    def in_pieces(line):
+        if known(line) != line:
+            return known(line)
+        said = "".join(map(known, re.split("(: |, )", line)))
+        return said.replace(": ", "：").replace(", ", "，").replace(" x ", " × ")
+
+    said = "\n".join(map(in_pieces, text.split("\n")))
+    return said if re.search("[\u4e00-\u9fff]", said) else text  # no word of it is known
 
 
 def translate_errors():

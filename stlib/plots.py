@@ -71,6 +71,7 @@ def _speak_chinese():
         @functools.wraps(english)
         def set_text(self, text):
             english(self, translate(text, "figures") if isinstance(text, str) else text)
+            self.set_linespacing(1.3)  # Chinese letters are taller
 
         set_text.english = english
         Text.set_text = set_text

@@ -304,7 +304,7 @@ def test_messages(chinese):
     assert language.translate("     Hint: add. Now it gives 1, expected 2.") == "     提示：add. 现在得到 1，应为 2。"
     assert language.translate("{x}: 1 of 2") == "{x}：2 中的 1"
     assert language.translate("what nobody knows") == "what nobody knows"
-    assert language.translate("loss\n3 x 4: style, size 4", "figures") == "损失\n3 × 4：风格，边长 4"
+    assert language.translate("loss\n3 x 4: style\nX: 1, 2", "figures") == "损失\n3 × 4：风格\nX：1，2"
     assert language.translate("(3, 4)", "figures") == "(3, 4)"
     assert language.translate("starry\nnight", "figures") == "星夜"
     assert language.translate("pictures/\nstyle", "figures") == "pictures/\nstyle"

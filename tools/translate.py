@@ -209,8 +209,10 @@ def figures():
                     yield Unit(text.strip(), f"{name}#{cell.id}", "figure", template)
     for path in sorted((ROOT / "images").glob("*/*.jpg")):
         yield Unit(path.stem.replace("_", " "), "images", "figure")
+    # what plots and lessons put together
     for text in ("content", "style", "photo", "painting", "total variation", "total", "step", "loss", "village street"):
         yield Unit(text, "plots.py", "figure")
+    yield Unit("content {0}, style {1}", "06_full_stylization", "figure", template=True)
 
 
 SHOWN = "label labels title titles xlabel ylabel names suptitle text".split()  # keywords whose strings are drawn
