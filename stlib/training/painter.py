@@ -4,9 +4,9 @@
 
 Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the course's
 relative losses, the style matched at three sizes, the picture moved a little before the network sees it, as in
-`stylize`, and a term for stability: what is moved and grainy should be painted as what is not. A training on VGG16's
-losses is slow; it may go on from a painter that a smaller network taught (--network slim, then --start). Notebook A5
-explains each step; PAINTERS.md says how the shipped painters were trained.
+`stylize`, a term for stability (what is moved and noisy should be painted as what is not), and grain, which gives even
+areas their strokes. A training on VGG16's losses is slow; it may go on from a painter that a smaller network taught
+(--network slim, then --start). Notebook A5 explains each step; PAINTERS.md says how the shipped painters were trained.
 A batch is float32 (B, 256, 256, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144, 3).
 """
 
@@ -22,7 +22,7 @@ from stlib.checkpoint import digest
 from stlib.command import program
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_network
-from stlib.painter import build_painter, load_painter
+from stlib.painter import GRAIN, PATTERN, build_painter, grain_pattern, load_painter
 from stlib.settings import CONTENT_LAYERS, REACH, STYLE_LAYERS
 from stlib.stylize import moved
 from stlib.training.loop import Training, read_pictures
@@ -31,6 +31,7 @@ CROP = 256  # pixels
 STYLE_SIZES = (384, 192, 96)  # longest side of the painting, at each size at which styles are compared
 CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT = 0.1, 2.0  # the weight of the style is 1
 LAYER_WEIGHTS = dict(zip(STYLE_LAYERS, (2, 1, 1, 1, 1)))  # the first has the colors
+WITHOUT = 0.25  # share of the steps without grain, since films have none
 NOISE = 0.04  # standard deviation of the noise under which the painting should stay the same
 LEARNING_RATE, LATER_RATE = 2e-3, 1e-3  # of a new painter; of one that has learned already
 
@@ -81,13 +82,13 @@ class PainterTraining(Training):
         self.state = [*self.painter.variables, *self.optimizer.variables]
         self._compiled = tf.function(self._train_step)
 
-    def losses(self, batch, noise, move):
-        """The losses of the paintings of a batch, (B, h, w, 3), after a move (see stylize.moved); the first picture is
-        painted again, moved before and with `noise`, (1, h, w, 3)."""
-        painted, unstable = moved(self.painter(batch), move), tf.zeros(())
-        batch = moved(batch, move)
+    def losses(self, batch, noise, move, grain=0.0):
+        """The losses of the paintings of a batch, (B, h, w, 3), seen with `grain`, (h, w, 3), after a move (see
+        stylize.moved); the first picture is painted again, moved before and with `noise`, (1, h, w, 3)."""
+        seen, unstable = batch + grain, tf.zeros(())
+        painted, batch = moved(self.painter(seen), move), moved(batch, move)
         if self.stability:
-            noisy = tf.clip_by_value(batch[:1] + noise, 0, 1)
+            noisy = tf.clip_by_value(moved(seen, move)[:1] + noise, 0, 1)
             unstable = tf.reduce_mean(tf.square(painted[:1] - self.painter(noisy)))
         P, F = self.content_features(batch), self.features(painted)
         losses = {
@@ -113,9 +114,9 @@ class PainterTraining(Training):
         ]
         return tf.add_n(errors)
 
-    def _train_step(self, batch, noise, move):
+    def _train_step(self, batch, noise, move, grain):
         with tf.GradientTape() as tape:
-            losses = self.losses(batch, noise, move)
+            losses = self.losses(batch, noise, move, grain)
         gradient = tape.gradient(losses["total"], self.painter.trainable_variables)
         self.optimizer.apply(gradient, self.painter.trainable_variables)
         return losses
@@ -124,8 +125,10 @@ class PainterTraining(Training):
         """One step of Adam on the next batch; returns the losses before it, a dict of floats."""
         rng = np.random.default_rng((self.seed, self.step, 1))
         noise, move = np.float32(rng.normal(0, NOISE, (1, CROP, CROP, 3))), rng.integers(0, 2 * REACH + 1, 2)
+        top, left = rng.integers(0, PATTERN - CROP + 1, 2)
+        grain = grain_pattern()[top : top + CROP, left : left + CROP] * GRAIN * (rng.random() > WITHOUT)
         batch = batch_at(self.pictures, self.step, self.seed, self.crops)
-        losses = self._compiled(tf.constant(batch), tf.constant(noise), tf.constant(move, tf.int32))
+        losses = self._compiled(*map(tf.constant, (batch, noise, np.int32(move), np.float32(grain))))
         self.step += 1
         return {name: float(loss) for name, loss in losses.items()}
 
