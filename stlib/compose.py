@@ -98,7 +98,7 @@ def preview(photo, painting, network, *, second=None, second_network=None, share
         if network is None:
             return kept * photo + (1 - kept) * color.match_colors(photo, painting)
         shape = [max(painter.MINIMUM_SIDE, round(side / strokes)) for side in photo.shape[:2]]
-        image = painter.paint(images.resize(photo, shape), network)
+        image = painter.paint(images.resize(photo, shape), network, painter.GRAIN)
         return kept * photo + (1 - kept) * images.resize(image, photo.shape[:2])
 
     parts = [painted(painting, network)] + ([] if second is None else [painted(second, second_network)])

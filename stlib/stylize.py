@@ -104,6 +104,7 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
             if not state:
                 image = images.resize(_inside(image), scale.shape)[None]
             if scale.side:
+                by_rows.give_back()
                 image = by_rows.Rows(image[0], folder)
                 by_rows.to_files(state, folder)
             image = _paint(scale, content, style, image, on_step, state, folder)

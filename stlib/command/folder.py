@@ -158,7 +158,7 @@ def paint_once(source, target, painter, made):
 
 def paint_file(source, target, painter, made):
     """Paint a picture, still or moving, or a video; save it with `made`, a dict that says how and from what."""
-    from stlib.painter import paint
+    from stlib.painter import GRAIN, paint
 
     made = made | {"content": source.name}
     if is_video(source):
@@ -173,7 +173,7 @@ def paint_file(source, target, painter, made):
     shape = shrink(frames[0].shape, made["size"])
     if any(np.ptp(frame, axis=(0, 1)).max() == 0 for frame in frames):
         program.complain(f"{source} is of one color: whichever it is, a painter makes the same of it.")
-    painted = [paint(images.resize(frame, shape), painter) for frame in frames]
+    painted = [paint(images.resize(frame, shape), painter, 0 if moving else GRAIN) for frame in frames]
     disk.check_folder(target.parent)
     if moving:
         alphas = [images.resize(np.dstack([alpha] * 3), shape)[..., 0] for alpha in timing.pop("alpha", [])]

@@ -4,8 +4,10 @@ That one holds the bands, their gradient, two moments of each, and all of them t
 picture, its bands and their moments wait in files, of which some rows are read; only the gradient is held.
 """
 
+import ctypes
 import functools
 import math
+import sys
 import tempfile
 
 import numpy as np
@@ -47,6 +49,12 @@ class Rows:
     def __setitem__(self, rows, array):
         self._find(rows)
         self.file.write(np.ascontiguousarray(array, np.float32))
+
+
+def give_back():
+    """Give memory that was freed back to the system. Linux's allocator keeps it, in gaps of the last scale's sizes."""
+    if sys.platform == "linux":
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
 
 
 def zeros(shape, folder):

@@ -24,7 +24,7 @@ STATISTICS = {"gram": lambda moments, mean: moments, "split": split_moments}
 LARGEST = 640  # pixels: larger tiles gain no time, for arrays above 32 MB get fresh memory from the system each time
 # Fitted to peaks of `stylize` with slim at 1,024 to 4,096 px: bytes for a pixel of the picture (a step holds 12, the
 # rest is memory that was freed and not given back), for an activation of a tile, for one that is kept, and besides.
-PIXEL, ACTIVATION, KEPT, BESIDES = 35, 9.2, 8, 50e6
+PIXEL, ACTIVATION, KEPT, BESIDES = 40, 9.2, 8, 50e6
 ROWS = 128  # of the picture at a time, where each pixel is for itself
 
 

@@ -4,9 +4,9 @@
 
 Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the course's
 relative losses, the style matched at three sizes, the picture moved a little before the network sees it, as in
-`stylize`, and a term for stability: what is moved and grainy should be painted as what is not. A training on VGG16's
-losses is slow; it may go on from a painter that a smaller network taught (--network slim, then --start). Notebook A5
-explains each step; PAINTERS.md says how the shipped painters were trained.
+`stylize`, a term for stability (what is moved and noisy should be painted as what is not), and grain, which gives even
+areas their strokes. A training on VGG16's losses is slow; it may go on from a painter that a smaller network taught
+(--network slim, then --start). Notebook A5 explains each step; PAINTERS.md says how the shipped painters were trained.
 A batch is float32 (B, 256, 256, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144, 3).
 """
 
@@ -22,7 +22,7 @@ from stlib.checkpoint import digest
 from stlib.command import program
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_network
-from stlib.painter import build_painter, load_painter
+from stlib.painter import GRAIN, PATTERN, build_painter, grain_pattern, load_painter
 from stlib.settings import CONTENT_LAYERS, REACH, STYLE_LAYERS
 from stlib.stylize import moved
 from stlib.training.loop import Training, read_pictures
@@ -31,6 +31,7 @@ CROP = 256  # pixels
 STYLE_SIZES = (384, 192, 96)  # longest side of the painting, at each size at which styles are compared
 CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT = 0.1, 2.0  # the weight of the style is 1
 LAYER_WEIGHTS = dict(zip(STYLE_LAYERS, (2, 1, 1, 1, 1)))  # the first has the colors
+WITHOUT = 0.25  # share of the steps without grain, since films have none
 NOISE = 0.04  # standard deviation of the noise under which the painting should stay the same
 LEARNING_RATE, LATER_RATE = 2e-3, 1e-3  # of a new painter; of one that has learned already
 
@@ -62,14 +63,15 @@ class PainterTraining(Training):
         crops: how many there are in a step.
         """
         digests = dict(style=digest(images.to_uint8(style)), network=digest(*network.get_weights()))
+        digests |= {"bfloat16": True} if network.compute_dtype == "bfloat16" else {}
         digests |= {"start": digest(*start.get_weights())} if start else {}
         super().__init__(pictures, steps, seed, stability=stability, crops=crops, **digests)
         keras.utils.set_random_seed(seed)
         self.stability, self.crops, self.painter = stability, crops, build_painter()
         if start:
             self.painter.set_weights(start.get_weights())
-        self.features = feature_extractor(network, CONTENT_LAYERS + STYLE_LAYERS)
-        self.content_features = feature_extractor(network, CONTENT_LAYERS)
+        self.features = _features(network, CONTENT_LAYERS + STYLE_LAYERS)
+        self.content_features = _features(network, CONTENT_LAYERS)
         self.targets = []
         for size in STYLE_SIZES:
             F = self.features(images.resize(style, images.fit(style.shape, size))[None])
@@ -80,13 +82,13 @@ class PainterTraining(Training):
         self.state = [*self.painter.variables, *self.optimizer.variables]
         self._compiled = tf.function(self._train_step)
 
-    def losses(self, batch, noise, move):
-        """The losses of the paintings of a batch, (B, h, w, 3), after a move (see stylize.moved); the first picture is
-        painted again, moved before and with `noise`, (1, h, w, 3)."""
-        painted, unstable = moved(self.painter(batch), move), tf.zeros(())
-        batch = moved(batch, move)
+    def losses(self, batch, noise, move, grain=0.0):
+        """The losses of the paintings of a batch, (B, h, w, 3), seen with `grain`, (h, w, 3), after a move (see
+        stylize.moved); the first picture is painted again, moved before and with `noise`, (1, h, w, 3)."""
+        seen, unstable = batch + grain, tf.zeros(())
+        painted, batch = moved(self.painter(seen), move), moved(batch, move)
         if self.stability:
-            noisy = tf.clip_by_value(batch[:1] + noise, 0, 1)
+            noisy = tf.clip_by_value(moved(seen, move)[:1] + noise, 0, 1)
             unstable = tf.reduce_mean(tf.square(painted[:1] - self.painter(noisy)))
         P, F = self.content_features(batch), self.features(painted)
         losses = {
@@ -112,9 +114,9 @@ class PainterTraining(Training):
         ]
         return tf.add_n(errors)
 
-    def _train_step(self, batch, noise, move):
+    def _train_step(self, batch, noise, move, grain):
         with tf.GradientTape() as tape:
-            losses = self.losses(batch, noise, move)
+            losses = self.losses(batch, noise, move, grain)
         gradient = tape.gradient(losses["total"], self.painter.trainable_variables)
         self.optimizer.apply(gradient, self.painter.trainable_variables)
         return losses
@@ -123,14 +125,32 @@ class PainterTraining(Training):
         """One step of Adam on the next batch; returns the losses before it, a dict of floats."""
         rng = np.random.default_rng((self.seed, self.step, 1))
         noise, move = np.float32(rng.normal(0, NOISE, (1, CROP, CROP, 3))), rng.integers(0, 2 * REACH + 1, 2)
+        top, left = rng.integers(0, PATTERN - CROP + 1, 2)
+        grain = grain_pattern()[top : top + CROP, left : left + CROP] * GRAIN * (rng.random() > WITHOUT)
         batch = batch_at(self.pictures, self.step, self.seed, self.crops)
-        losses = self._compiled(tf.constant(batch), tf.constant(noise), tf.constant(move, tf.int32))
+        losses = self._compiled(*map(tf.constant, (batch, noise, np.int32(move), np.float32(grain))))
         self.step += 1
         return {name: float(loss) for name, loss in losses.items()}
 
     def status(self, means):
         """What the progress bar shows."""
         return {name: f"{means[name]:.3f}" for name in ("content", "style")}
+
+
+def load_teacher(name, bfloat16=False):
+    """Load the network of that name; in bfloat16 it computes with 8 bits of precision, for half the time where the
+    processor can: what that changes in a gradient is little beside what the next crop changes."""
+    keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
+    try:
+        return load_network(name)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def _features(network, layers):
+    """As network.feature_extractor, in float32 whatever the network computes with."""
+    features = feature_extractor(network, layers)
+    return lambda image: {layer: tf.cast(F, tf.float32) for layer, F in features(image).items()}
 
 
 def write(path, painter):
@@ -155,6 +175,11 @@ def main(arguments):
     parser.add_argument(
         "--stability", type=float, default=2, help="weight; more: less flicker in moving pictures (%(default)s)"
     )
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="the losses at half precision: a third less time where the processor can",
+    )
     return run(parser.parse_args(arguments))
 
 
@@ -166,7 +191,7 @@ def run(options):
             f"{options.stability}: expected a file ending in .npz, 1 step and crop or more, and a weight from 0 up."
         )
     disk.check_output(options.out, [options.style, options.network, options.start])
-    style, network = images.load(options.style), load_network(options.network)
+    style, network = images.load(options.style), load_teacher(options.network, options.bfloat16)
     start = load_painter(options.start) if options.start else None
     settings = dict(steps=options.steps, seed=options.seed, stability=options.stability, crops=options.crops)
     training = PainterTraining(style, read_pictures(options.images), network, start=start, **settings)

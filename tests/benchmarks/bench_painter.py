@@ -1,15 +1,13 @@
-"""Painters beside `stylize` with slim on the six bundled photos: errors, flicker of a clip, pictures a second.
+"""Painters beside `stylize` with slim on some photos: errors, flicker of a clip, pictures a second.
 
 Content error: relative error at block4_conv2. Style error: relative error of the Gram matrix per position, mean of
 block1_conv1 .. block5_conv1, photo and painting at 384 px, both as VGG16 sees them. Flicker: of a camera that pans over
-a photo, with grain. No painter was trained on one of the photos.
-
-usage: python tests/benchmarks/bench_painter.py [PAINTER.npz STYLE ...]     more painters, and whose style they learned
+a photo, with noise. No painter was trained on one of the bundled photos.
 """
 
+import argparse
 import functools
 import itertools
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import numpy as np
 from stlib import images
 from stlib.losses import gram_per_position, relative_error
 from stlib.network import feature_extractor, load_network
-from stlib.painter import load_painter, paint
+from stlib.painter import GRAIN, load_painter, paint
 from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
 from stlib.stylize import stylize
 from stlib.weights import PAINTERS
@@ -29,21 +27,31 @@ NOISE, PAN = 0.02, (1, 3)  # of the clip: standard deviation of a camera's noise
 STYLES = {name: name.removesuffix("_flickers") for name in PAINTERS}
 
 
-def main(more):
+def main():
     """Print a row for each painter and for `stylize` in each style: means over the photos."""
-    photos = [images.load(path, SIZE) for path in sorted((ROOT / "images/content").glob("*.jpg"))]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--photos", type=Path, default=ROOT / "images/content", help="folder of the photos (%(default)s)"
+    )
+    parser.add_argument(
+        "more", nargs="*", metavar="PAINTER.npz STYLE", help="more painters, and whose style they learned"
+    )
+    options = parser.parse_args()
+    photos = [images.load(path, SIZE) for path in sorted(options.photos.iterdir()) if path.suffix in images.FORMATS]
     judge, slim = load_network("vgg16"), load_network("slim")
-    rows = STYLES | dict(zip(more[::2], more[1::2]))
+    rows = STYLES | dict(zip(options.more[::2], options.more[1::2]))
     styles = {name: images.load(ROOT / f"images/style/{name}.jpg", SIZE) for name in rows.values()}
-    print(f"{f'mean of six photos at {SIZE} px':40} content   style   flicker   frames/s at {SIZE}, {LARGE} px")
+    print(
+        f"{f'mean of {len(photos)} photos at {SIZE} px':40} content   style   flicker   frames/s at {SIZE}, {LARGE} px"
+    )
     for name, style in rows.items():
         painter = load_painter(name)
-        function = functools.partial(paint, painter=painter)
-        shown = flicker(images.load(ROOT / "images/content/summer_palace.jpg", SIZE), function)
-        speeds = (
-            frames_per_second(images.resize(photos[0], (3 * size // 4, size)), function) for size in (SIZE, LARGE)
-        )
-        report(name, function, photos, styles[style], judge, f"{shown:8.4f}", *(f"{speed:8.1f}" for speed in speeds))
+        film = functools.partial(paint, painter=painter)  # without grain
+        shown = flicker(images.load(ROOT / "images/content/summer_palace.jpg", SIZE), film)
+        speeds = (frames_per_second(images.resize(photos[0], (3 * size // 4, size)), film) for size in (SIZE, LARGE))
+        report(f"{name}, no grain", film, photos, styles[style], judge)
+        still = functools.partial(paint, painter=painter, grain=GRAIN)
+        report(name, still, photos, styles[style], judge, f"{shown:8.4f}", *(f"{speed:8.1f}" for speed in speeds))
     for name, style in styles.items():
         function = functools.partial(by_optimization, style=style, network=slim)
         report(f"stylize {name}", function, photos, style, judge)
@@ -93,4 +101,4 @@ def flicker(scene, function, frames=8):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
