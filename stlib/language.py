@@ -46,7 +46,8 @@ def translate(text, part="messages"):
         return said.replace(": ", "：").replace(", ", "，").replace(" x ", " × ")
 
     said = "\n".join(map(in_pieces, text.split("\n")))
-    return said if re.search("[\u4e00-\u9fff]", said) else text  # no word of it is known
+    known_word = re.search("[\u4e00-\u9fff]", said)
+    return said if known_word else re.sub(r"(?<=\d) x (?=\d)", " × ", text)
 
 
 def translate_errors():

@@ -306,6 +306,7 @@ def test_messages(chinese):
     assert language.translate("what nobody knows") == "what nobody knows"
     assert language.translate("loss\n3 x 4: style\nX: 1, 2", "figures") == "损失\n3 × 4：风格\nX：1，2"
     assert language.translate("(3, 4)", "figures") == "(3, 4)"
+    assert language.translate("conv1, 3\n20 x 20", "figures") == "conv1, 3\n20 × 20"
     assert language.translate("starry\nnight", "figures") == "星夜"
     assert language.translate("pictures/\nstyle", "figures") == "pictures/\nstyle"
 
