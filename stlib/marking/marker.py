@@ -61,7 +61,7 @@ def main(arguments):
                 status = program.SOME_FAILED if row["note"].startswith("not marked") else status
                 program.say(f"{row['student']}: {sum(row.get(c) == 1 for c in columns)} solved {row['note']}")
     except KeyboardInterrupt:
-        output, status = output.with_stem(f"{output.stem}.unfinished"), program.INTERRUPTED
+        output, status = disk.unfinished(output), program.INTERRUPTED
         program.complain(f"interrupted: {output} holds the marks so far", "stlib.marking")
     with disk.whole_file(output) as part, open(part, "w", newline="", encoding="utf-8-sig") as file:  # for spreadsheets
         table = csv.DictWriter(file, ["student", *columns, "note"])
