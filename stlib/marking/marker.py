@@ -113,11 +113,11 @@ def mark_student(student, course, options):
 def mark_notebook(path, course, options):
     """Return the marks of one notebook, column -> 0 or 1, and a note."""
     try:
-        code = set(code_cells(path))
+        cells = code_cells(path)
     except Exception:  # whatever a file may hold
         return {}, "unreadable"
-    lesson = max(course.values(), key=lambda lesson: len(code & lesson["code"]))
-    if not code & lesson["code"]:
+    lesson = max(course.values(), key=lambda lesson: len(lesson["code"].intersection(cells)))
+    if not lesson["code"].intersection(cells):
         return {}, "not of this course"
     token, note = secrets.token_hex(), ""
     given = json.dumps({"token": token, "exercises": lesson["exercises"], "sources": CHECKS})
@@ -126,7 +126,7 @@ def mark_notebook(path, course, options):
         notebooks.mkdir()
         if (options.course.parent / "images").is_dir():
             shutil.copytree(options.course.parent / "images", Path(folder, "images"))
-        shutil.copy(path, notebooks / "submitted.ipynb")
+        (notebooks / "submitted.json").write_text(json.dumps(cells), encoding="utf-8")
         environment = os.environ | {"MPLBACKEND": "agg", "IPYTHONDIR": folder, "STLIB_NETWORK": "slim"}
         try:
             output = subprocess.run(
