@@ -30,17 +30,39 @@ def translate(text, part="messages"):
     """Return a text in the reader's language; one that is not known stays.
 
     `part` of the catalog: "messages", "figures" or "sheets". In the latter two, lines and what stands before and after
-    ": " or ", " are also looked up by themselves.
+    ": " or ", " are also looked up by themselves; a path broken into lines stays.
     """
-    if not is_chinese():
+    if not is_chinese() or "/\n" in text:
         return text
     known = catalog(part)
     for whole in (text, text.replace("\n", " ")):  # a title may be broken into lines
         if known(whole) != whole or part == "messages":
             return known(whole)
-    lines = [(line, known(line)) for line in text.split("\n")]
-    parts = ["".join(map(known, re.split("(: |, )", line))) if line == said else said for line, said in lines]
-    return "\n".join(parts)
+
+    def in_pieces(line):
+        if known(line) != line:
+            return known(line)
+        said = "".join(map(known, re.split("(: |, )", line)))
+        return said.replace(": ", "：").replace(", ", "，").replace(" x ", " × ")
+
+    said = "\n".join(map(in_pieces, text.split("\n")))
+    return said if re.search("[\u4e00-\u9fff]", said) else text  # no word of it is known
+
+
+def translate_errors():
+    """In a notebook: say what stlib raises in the reader's language. Errors of others, and tracebacks, stay."""
+    from IPython import get_ipython
+
+    def show(shell, kind, error, traceback, tb_offset=None):
+        last = traceback
+        while last.tb_next:
+            last = last.tb_next
+        if last.tb_frame.f_globals.get("__name__", "").startswith("stlib."):
+            error.args = tuple(translate(part) if isinstance(part, str) else part for part in error.args)
+        shell.showtraceback((kind, error, traceback), tb_offset)
+
+    if shell := get_ipython():
+        shell.set_custom_exc((ValueError, OSError), show)
 
 
 def wrap(text, width):

@@ -4,6 +4,7 @@ Each function that draws returns the matplotlib figure. Nothing changes matplotl
 """
 
 import base64
+import contextlib
 import functools
 import io
 import time
@@ -11,12 +12,12 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.font_manager import fontManager
+from matplotlib.font_manager import findSystemFonts, fontManager
 from matplotlib.text import Text
 from PIL import Image
 
 from stlib.images import to_uint8
-from stlib.language import is_chinese, translate
+from stlib.language import is_chinese, translate, translate_errors
 
 # Okabe & Ito's colors, which people with any color vision can tell apart; one for each loss in the whole course.
 COLORS = {"content": "#0072B2", "style": "#D55E00", "total_variation": "#009E73", "total": "#000000"}
@@ -37,7 +38,8 @@ NO_FONT = (
 def use_style():
     """Set matplotlib up for the course: small JPEG figures in notebooks, thin axes, color-blind-safe colors.
 
-    If the reader's language is Chinese, words in figures are from now on Chinese; a warning says if there is no font.
+    If the reader's language is Chinese, words in figures and stlib's errors are from now on Chinese; a warning says if
+    there is no font.
     """
     plt.rcParams.update({
         "figure.dpi": 100, "figure.constrained_layout.use": True, "font.size": 10, "axes.titlesize": 10,
@@ -45,6 +47,7 @@ def use_style():
         "image.cmap": "viridis", "lines.linewidth": 1.8, "legend.frameon": False,
     })  # fmt: skip
     if is_chinese():
+        translate_errors()
         _speak_chinese()
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -68,13 +71,17 @@ def _speak_chinese():
         @functools.wraps(english)
         def set_text(self, text):
             english(self, translate(text, "figures") if isinstance(text, str) else text)
+            self.set_linespacing(1.3)  # Chinese letters are taller
 
         set_text.english = english
         Text.set_text = set_text
 
 
 def chinese_font():
-    """The first of FONTS that is installed, or None."""
+    """The first of FONTS that is installed, or None. matplotlib itself looks for fonts once and never again."""
+    for path in set(findSystemFonts()) - {font.fname for font in fontManager.ttflist}:
+        with contextlib.suppress(RuntimeError):  # a damaged file
+            fontManager.addfont(path)
     installed = {font.name for font in fontManager.ttflist}
     return next((font for font in FONTS if font in installed), None)
 
@@ -144,10 +151,10 @@ class _View:
 
     def __init__(self, progress, seconds):
         left = seconds / progress.step * (progress.total - progress.step)
-        losses = ", ".join(f"{name} {progress.losses[name]:.4f}" for name in ("content", "style"))
+        losses = [f"{translate(name, 'figures')} {progress.losses[name]:.4f}" for name in ("content", "style")]
         self.text = translate(
             f"step {progress.step} of {progress.total}, scale {progress.scale} of {progress.scales}: "
-            f"{losses}; about {left:.0f} s left"
+            f"{translate(', ').join(losses)}; about {left:.0f} s left"
         )
         self.image = progress.image()
 

@@ -12,6 +12,7 @@ import nbformat
 import numpy as np
 import pytest
 from conftest import ROOT
+from ipywidgets import HTML
 from PIL import Image
 
 from stlib import images
@@ -222,6 +223,40 @@ def test_show_again(studio):
     assert len(studio.painted.children) == 2
     studio.painted.children[1].children[1].click()  # the older one
     assert studio.current is studio.gallery[0] and "content weight" not in studio.picture.value
+
+
+@pytest.fixture
+def in_chinese(monkeypatch):
+    monkeypatch.setenv("STLIB_LANGUAGE", "zh_CN")
+
+
+def shown(widget):
+    """All words that a widget and those in it show, with what stands for pictures."""
+    yield from getattr(widget, "_options_labels", ())
+    for name in ("description", "text", "label", *["value"] * isinstance(widget, HTML)):
+        text = re.sub(r"(?s)<style>.*</style>", "", getattr(widget, name, None) or "")
+        yield from re.findall(r'(?:alt|label)="([^"]*)', text) + re.findall(r"[^<>]+(?=<|$)", text)
+    for child in getattr(widget, "children", ()):
+        yield from shown(child)
+
+
+def test_the_studio_speaks_chinese(in_chinese, studio, course):
+    studio.second.value = next(path for path in studio.painting.buttons if path.stem == "citrus_slices")
+    draw(studio)
+    assert "画好了" in paint(studio)
+    studio.save.click()
+    studio.show_code.click()
+    wait_for_preview(studio, "画师")
+    said = [*shown(studio)]
+    stays = r"slim|VGG16|Chelsea|block\d_conv\d|\.\./\S+png"
+    assert [text for text in said if re.search("[A-Za-z]{2}", re.sub(stays, "", text))] == []
+    assert {"上传照片", "✓ 星夜", "停止", "第二幅画"} <= {*said} and len(said) > 50
+    names = {}
+    exec(studio.code.value, names)  # the code stays as it is
+    assert np.array_equal(names["result"].image, studio.current["image"])
+    studio.brush.mask = ""
+    studio.paint.click()
+    assert studio.status.text.startswith("区域是空的：")
 
 
 def test_curves_are_valid_and_say_the_losses():

@@ -16,6 +16,7 @@ import proofread
 import pytest
 import translate
 from conftest import ROOT
+from IPython.core.interactiveshell import InteractiveShell
 
 from stlib import language, plots
 
@@ -111,6 +112,8 @@ WRONG = [
     ("VGG is here.", "这里有VGG。", "no space"),
     ("There are 3 of them.", "有3个。", "no space"),
     ("Now `x` is here.", "现在`x` 在此。", "no space"),
+    ("A window of 3 x 3.", "3 x 3 的窗口。", "sign ×"),
+    ("A window of 3 x 3.", "3×3 的窗口。", "sign ×"),
     ("There are 3 of them.", "有 ３ 个。", "full-width letters"),
     ("It is here, too.", "这里， 也有。", "a space beside"),
     ("**Look:** there.", "**看：**那里。", "does not end"),
@@ -142,7 +145,8 @@ RIGHT = [
     ("See [lesson 02](02.ipynb#The-map), 1,500 words.", "见[第 02 课](02.ipynb#The-map)，共 1,500 个词。"),
     (r"$$a \text{ if } b$$" "\nThe Gram matrices, `a, b`.", r"$$a \text{ 若 } b$$" "\n诸格拉姆矩阵，`a, b`。"),
     ("1.3 million in *A guide to noise*.", "130 万（*A guide to noise*）。"),
-    ("- a) 3 x 3: **right**\n- b) none", "- a) 3 x 3：**对**\n- b) 无"),
+    ("- a) 3 x 3: **right**\n- b) none", "- a) 3 × 3：**对**\n- b) 无"),
+    ("Type `3 x 3`, or 8x10 inches.", "键入 `3 x 3`，或 8x10 英寸。"),
 ]
 
 
@@ -300,8 +304,10 @@ def test_messages(chinese):
     assert language.translate("     Hint: add. Now it gives 1, expected 2.") == "     提示：add. 现在得到 1，应为 2。"
     assert language.translate("{x}: 1 of 2") == "{x}：2 中的 1"
     assert language.translate("what nobody knows") == "what nobody knows"
-    assert language.translate("loss\n3: style, size 4", "figures") == "损失\n3: 风格, 边长 4"
+    assert language.translate("loss\n3 x 4: style\nX: 1, 2", "figures") == "损失\n3 × 4：风格\nX：1，2"
+    assert language.translate("(3, 4)", "figures") == "(3, 4)"
     assert language.translate("starry\nnight", "figures") == "星夜"
+    assert language.translate("pictures/\nstyle", "figures") == "pictures/\nstyle"
 
 
 def test_a_check_speaks_chinese(chinese, capsys):
@@ -324,6 +330,21 @@ def test_the_command_line_speaks_chinese(chinese, capsys):
     assert "缺少参数：-o/--out" in capsys.readouterr().err
     assert main(["no.jpg", "none.jpg", "-o", "out.png"]) == 2
     assert "没有文件 none.jpg" in capsys.readouterr().err
+
+
+def test_errors_in_a_notebook_are_in_chinese(chinese, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell puts its own there
+    shell = InteractiveShell()
+    shell.run_line_magic("colors", "nocolor")
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    language.translate_errors()
+    result = shell.run_cell("from stlib import images\nimages.load('no.jpg')")
+    assert isinstance(result.error_in_exec, FileNotFoundError)
+    printed = capsys.readouterr().out
+    assert "FileNotFoundError: 没有文件 no.jpg：" in printed and "images.load('no.jpg')" in printed
+    shell.run_cell("raise ValueError('it is one number')")  # not stlib's
+    assert "ValueError: it is one number" in capsys.readouterr().out
 
 
 def test_wrap(monkeypatch):
@@ -365,6 +386,16 @@ def test_figures_without_a_font(chinese, settings, monkeypatch):
     plt.close(figure)
 
 
+def test_a_font_that_was_installed_since(monkeypatch):
+    font = next(font for font in plots.fontManager.ttflist if font.name == "cmr10")
+    monkeypatch.setattr(plots, "FONTS", ("cmr10",))
+    monkeypatch.setattr(plots.fontManager, "ttflist", [])  # as matplotlib remembers
+    monkeypatch.setattr(plots, "findSystemFonts", lambda: [__file__])
+    assert plots.chinese_font() is None
+    monkeypatch.setattr(plots, "findSystemFonts", lambda: [__file__, font.fname])
+    assert plots.chinese_font() == "cmr10"
+
+
 def test_figures_in_english(settings, monkeypatch):
     monkeypatch.setenv("STLIB_LANGUAGE", "en")
     english = plt.Text.set_text
@@ -375,10 +406,11 @@ def test_figures_in_english(settings, monkeypatch):
 
 
 def test_every_figure_finds_its_words():
-    """What stands in a cell that draws is among the texts to translate, unless it is no word."""
+    """What may be drawn is among the texts to translate, whether or not the picture is stored; code is not."""
     texts = {unit.text for unit in translate.units("figures")}
+    assert {"brighter at {0} degrees: red", "luminance", "teacher", "after {0} steps", "photo", "painting"} <= texts
     assert {"max pooling", "starry night", "{0} steps on bands", "relative error", "too small", "AdaIN"} <= texts
-    assert not {"off", "RdBu_r", "black", "block4_conv2"} & texts
+    assert not {"off", "RdBu_r", "black", "block4_conv2", "--shard", "extract(x)", "yi,bijc,xj->byxc"} & texts
 
 
 def test_start_page_in_chinese(chinese):

@@ -42,9 +42,9 @@ def faults(entry, kind, template=False):
         before, after = ([plain_math(each) for each in re.findall(pattern, text, re.S)] for text in (english, chinese))
         if Counter(before) != Counter(after):
             yield f"{name} is not the same: {listed(before, after)} became {listed(after, before)}"
-    for text in (english, chinese):
-        if kind == "message" and re.match(r"\s*", text)[0] + "|" + re.search(r"\s*$", text)[0] != spaces(english):
-            yield "spaces or lines at its beginning or end are not the same"
+    joins = re.fullmatch(r"\W+(?:and\W+)?", english)  # between words, where Chinese has no spaces
+    if kind == "message" and not joins and spaces(chinese) != spaces(english):
+        yield "spaces or lines at its beginning or end are not the same"
     english, chinese = prose(english), prose(chinese)
     before, after = numbers(english), numbers(chinese)
     if before != after:
@@ -73,6 +73,7 @@ def faults(entry, kind, template=False):
 WRITTEN = {
     "half-width punctuation beside Chinese": rf'{HAN}[*_]*[,;:!?"()]|[,;:!?"()][*_]*{HAN}|{HAN}[*_]*\.(?!\w)',
     "no space between Chinese and Latin": rf"{HAN}[A-Za-z0-9§]|[A-Za-z0-9%§]{HAN}",
+    "x for the sign ×, or no spaces around it": r"[\d}] x (?=[\d{])|[\d}]×|×[\d{]",
     "full-width letters or digits": r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]",
     "a space beside full-width punctuation": rf"[，。；：！？、（《“] +[\w§]|{HAN} +[，。；：！？、）》”]",
 }

@@ -34,7 +34,7 @@ SPOKEN = ("messages", "figures", "sheets")  # what is translated when it is show
 FILES = [*(path.stem for path in NOTEBOOKS), "TEACHING", *SPOKEN]
 
 # What a Chinese notebook has more than the English one: the language of checks and figures, and a note.
-LANGUAGE = 'import os\n\nos.environ["STLIB_LANGUAGE"] = "zh_CN"  # 检查的提示与插图中的文字用中文'
+LANGUAGE = 'import os\n\nos.environ["STLIB_LANGUAGE"] = "zh_CN"  # 检查、报错、画室与插图中的文字用中文'
 NOTE, EXECUTED = (
     f"*中文版：{which}练习的检查和新画的插图用中文。术语见[术语表](../po/GLOSSARY.md)。*"
     for which in ("程序的输出保留英文，已存的插图也是英文；重新运行后，", "程序的输出保留英文；")
@@ -156,16 +156,17 @@ def is_sentence(text):
     """Whether a string of a program is made of words for people."""
     words = re.findall(r"(?<![\w./\\-])[A-Za-z]{2,}(?![\w(=/\\])", re.sub(r"\{\d+\}", " 0 ", text))
     names = not any(word[0].islower() for word in words) and "{0}" not in text  # of fonts
-    code = re.match(r"<img|(python -m )?stlib\b", text)  # and names of programs
+    code = re.match(r"<|\.\{|\w+=\"[{0]|(python -m )?stlib\b", text)  # HTML, and names of programs
     return bool(words) and not names and not code and bool(re.search(r"\S\s+\S", text.strip()))
 
 
-# What Python's reader of command lines says, and what lessons 01, 04 and 05 put together.
+# What Python's reader of command lines says, what lessons 01, 04 and 05 put together, and the studio's single words.
 MORE = (
     "usage: ", "positional arguments", "options", "show this help message and exit", "error", "argument {0}: {1}",
     "the following arguments are required: {0}", "unrecognized arguments: {0}", "expected one argument",
     "expected at least one argument", "invalid {0} value: {1}", "ambiguous option: {0} could match {1}",
     "program {0}", "picture {0}", "stranger {0}", "program", "picture", "stranger",
+    "Paint", "Stop", "Save", "Code", "Network", "Erase", "Gallery", "colors", "none", "to", " and ", ", ",
 )  # fmt: skip
 
 
@@ -173,7 +174,7 @@ def messages():
     """What stlib says: checks, errors, the command line."""
     for path in sorted((ROOT / "stlib").rglob("*.py")):
         name = path.relative_to(ROOT / "stlib").as_posix()
-        if not name.startswith(("training/", "marking/answers", "studio/")):  # for who works on the course; not yet
+        if not name.startswith(("training/", "marking/answers")):  # for who works on the course
             for text, template in strings(ast.parse(path.read_text(encoding="utf-8")), not_said):
                 if is_sentence(text):
                     yield Unit(text, name, "message", template)
@@ -182,25 +183,36 @@ def messages():
 
 
 def not_said(node):
-    """Parts of a program whose strings nobody reads."""
-    return isinstance(node, (ast.Compare, ast.Slice)) or (isinstance(node, ast.keyword) and node.arg in ("loc", "prog"))
+    """Parts of a program whose strings nobody reads: the function `code` writes a program."""
+    return (
+        isinstance(node, (ast.Compare, ast.Slice))
+        or (isinstance(node, ast.keyword) and node.arg in ("loc", "prog", "flex_flow"))
+        or (isinstance(node, ast.FunctionDef) and node.name == "code")
+    )
+
+
+# Strings of notebooks that are no words of figures: names of layers, files and options, formulas, code.
+WORDLESS_STRING = re.compile(
+    r"\S*[_#*./^=<>]\S*|<.*|--\w+|[A-Z;]+|.*(\n {4}|\w[\[=(]\w|\{:| / ?$).*|"
+    "abcef|adam|area|black|data|duration|float32|jpeg|loop|relu|softmax|stlib|up|white",
+    re.S,
+)
 
 
 def figures():
-    """Words that may stand in figures: those of cells that draw, the names of pictures and losses; some never do."""
+    """Words that may stand in figures: strings of notebooks, the names of pictures and losses; some never do."""
     for name in [path.stem for path in NOTEBOOKS]:
         for cell in read_notebook(name).cells:
-            if any("image/jpeg" in output.get("data", {}) for output in cell.get("outputs", [])):
-                for text, template in strings(ast.parse(cell.source), not_drawn):
-                    words = re.sub(r"\$.*?\$|\{\d+\}", " ", text)
-                    if re.search("[A-Za-z]{2}", words) and not re.fullmatch(
-                        r"\S*[_#*./^]\S*|[A-Z;]+|black|white", text
-                    ):
-                        yield Unit(text.strip(), f"{name}#{cell.id}", "figure", template)
+            for text, template in strings(ast.parse(cell.source), not_drawn) if cell.cell_type == "code" else ():
+                words = re.sub(r"\$.*?\$|\{\d+\}", " ", text)
+                if re.search("[A-Za-z]{2}", words) and not WORDLESS_STRING.fullmatch(text):
+                    yield Unit(text.strip(), f"{name}#{cell.id}", "figure", template)
     for path in sorted((ROOT / "images").glob("*/*.jpg")):
         yield Unit(path.stem.replace("_", " "), "images", "figure")
-    for text in ("content", "style", "total variation", "total", "step", "loss"):
+    # what plots and lessons put together
+    for text in ("content", "style", "photo", "painting", "total variation", "total", "step", "loss", "village street"):
         yield Unit(text, "plots.py", "figure")
+    yield Unit("content {0}, style {1}", "06_full_stylization", "figure", template=True)
 
 
 SHOWN = "label labels title titles xlabel ylabel names suptitle text".split()  # keywords whose strings are drawn

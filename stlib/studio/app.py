@@ -16,6 +16,7 @@ from PIL import Image
 
 from stlib import compose, images
 from stlib.command.program import sentence
+from stlib.language import translate
 from stlib.settings import RECIPES, STYLE_LAYERS
 from stlib.studio import recipe as recipes
 from stlib.studio import view
@@ -39,6 +40,7 @@ class Brush(anywidget.AnyWidget):
     """A canvas over `photo` to draw on. `mask` is a data URL of a PNG, opaque in the region; "" is no region."""
 
     _esm = Path(__file__).with_name("brush.js")
+    label = traitlets.Unicode().tag(sync=True)  # for screen readers
     photo = traitlets.Unicode().tag(sync=True)
     mask = traitlets.Unicode().tag(sync=True)
     width = traitlets.Int(12).tag(sync=True)  # of the brush, in percent of the longer side
@@ -58,12 +60,11 @@ class Chooser(widgets.VBox):
 
     path = traitlets.Instance(Path)
 
-    def __init__(self, what, folders, first, say):
+    def __init__(self, folders, first, heading, upload, say):
         self.folders, self.say = folders, say
         self.thumbnails = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
-        self.upload = _upload(f"Upload a {what}", self._keep, say)
-        title = widgets.HTML(f"<h2>Choose a {what}</h2>")
-        super().__init__([title, self.thumbnails, self.upload])
+        self.upload = _upload(upload, self._keep, say)
+        super().__init__([_heading(heading), self.thumbnails, self.upload])
         self.refresh()
         self.choose(next((path for path in self.buttons if path.stem == first), next(iter(self.buttons))))
 
@@ -116,12 +117,12 @@ class Studio(widgets.VBox):
         self.pictures, self.out = Path(root) / "images", Path(root) / "out"
         self.gallery, self.current, self.thread = [], None, None
         self.stopped, self.asked, self.closed = threading.Event(), threading.Event(), threading.Event()
-        self.status = Status(text="Choose a photo and a painting, then press Paint.")
+        self.status = Status(text=translate("Choose a photo and a painting, then press Paint."))
         self._make_widgets()
         left = [self.photo, self.painting, *self._knobs(), self.region, self.region_box]
         right = [
             self.preview, widgets.HBox([self.paint, self.halt]), self.status, self.picture, self.curves,
-            widgets.HBox([self.save, self.show_code]), self.code, widgets.HTML("<h2>Gallery</h2>"), self.painted,
+            widgets.HBox([self.save, self.show_code]), self.code, _heading("Gallery"), self.painted,
         ]  # fmt: skip
         sides = [widgets.VBox(side) for side in (left, right)]
         for side in sides:
@@ -132,20 +133,25 @@ class Studio(widgets.VBox):
 
     def _make_widgets(self):
         content, style, own = (self.pictures / kind for kind in ("content", "style", "own"))
-        self.photo = Chooser("photo", [content, own], "summer_palace", self._say)
-        self.painting = Chooser("painting", [style, own], "starry_night", self._say)
+        words = "Choose a photo", "Upload a photo"
+        self.photo = Chooser([content, own], "summer_palace", *words, self._say)
+        words = "Choose a painting", "Upload a painting"
+        self.painting = Chooser([style, own], "starry_night", *words, self._say)
         self.second = widgets.Dropdown(description="Second painting", **WIDE)
         self.share = widgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="Share of the second", **WIDE)
         self.size = widgets.IntSlider(320, min=64, max=1024, step=32, description="Size in pixels", **WIDE)
         self.balance = widgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="Photo 0, painting 1", **WIDE)
         self.strokes = widgets.FloatSlider(1, min=0.5, max=2, step=0.25, description="Strokes, times as large", **WIDE)
-        self.network = widgets.Dropdown(options=NETWORKS, description="Network", **WIDE)
+        networks = {translate(name): network for name, network in NETWORKS.items()}
+        self.network = widgets.Dropdown(options=networks, description="Network", **WIDE)
         self.keep_colors = widgets.Checkbox(description="Keep the photo's colors", **LINE)
         self.layers = {
-            layer: widgets.Checkbox(True, description=f"{about} ({layer})", **LINE) for layer, about in LAYERS.items()
+            layer: widgets.Checkbox(True, description=f"{translate(about)} ({layer})", **LINE)
+            for layer, about in LAYERS.items()
         }
         self.region = widgets.Checkbox(description="A region keeps the photo, or is the second painting's", **LINE)
-        self.brush = Brush()
+        keys = "The region, over the photo: draw with the pointer, or move with the arrow keys and press space to paint"
+        self.brush = Brush(label=translate(keys))
         self.width = widgets.IntSlider(12, min=2, max=40, description="Brush in percent", **WIDE)
         self.erase = widgets.Checkbox(description="Erase", **LINE)
         self.clear = widgets.Button(description="Clear the region")
@@ -159,11 +165,14 @@ class Studio(widgets.VBox):
         self.code = widgets.Textarea(description="Code", rows=6, layout=widgets.Layout(width="95%", display="none"))
         self.code.add_class("stlib-code")
         self.painted = widgets.Box(layout=widgets.Layout(flex_flow="row wrap"))
+        for widget in vars(self).values():
+            if hasattr(widget, "description"):
+                widget.description = translate(widget.description)
 
     def _knobs(self):
         return [
-            widgets.HTML("<h2>Choose how</h2>"), self.size, self.balance, self.strokes, self.network, self.second,
-            self.share, self.keep_colors, widgets.HTML("<b>What of the painting counts</b>"), *self.layers.values(),
+            _heading("Choose how"), self.size, self.balance, self.strokes, self.network, self.second,
+            self.share, self.keep_colors, _heading("What of the painting counts", "b"), *self.layers.values(),
         ]  # fmt: skip
 
     def _connect(self):
@@ -192,7 +201,7 @@ class Studio(widgets.VBox):
 
     def _new_paintings(self, _=None):
         chosen = self.second.value or NONE
-        self.second.options = {NONE: NONE} | {view.title(path): path for path in self.painting.buttons}
+        self.second.options = {translate(NONE): NONE} | {view.title(path): path for path in self.painting.buttons}
         self.second.value = chosen
         self._ask()
 
@@ -202,7 +211,7 @@ class Studio(widgets.VBox):
         self.share.disabled = self.second.value == NONE or self.region.value
 
     def _say(self, text):
-        self.status.text = text
+        self.status.text = translate(text)
 
     def _attempt(self, work, *arguments):
         """Call `work`; if it fails, say why in one sentence."""
@@ -238,8 +247,8 @@ class Studio(widgets.VBox):
         options |= {name: getattr(self, name).value for name in ("share", "balance", "strokes", "keep_colors")}
         options["mask"] = self.brush.image() if self.region.value else None
         image = compose.preview(photo, paintings[0], painters[0], **options)
-        unknown = [view.title(path) for path, painter in zip(paths, painters) if painter is None]
-        about = f"colors only, for no painter has learned {' and '.join(unknown)}" if unknown else "by a painter"
+        names = translate(" and ").join(view.title(path) for path, painter in zip(paths, painters) if painter is None)
+        about = f"colors only, for no painter has learned {names}" if names else "by a painter"
         self.preview.value = view.picture(image, f"Preview, {about}")
 
     def _small(self, path, size):
@@ -293,7 +302,7 @@ class Studio(widgets.VBox):
             steps = f"step {progress.step} of {progress.total}"
             if time.monotonic() - shown > 1 or progress.step == progress.total:
                 shown = time.monotonic()
-                about = f"{steps}, scale {progress.scale} of {progress.scales}"
+                about = f"step {progress.step} of {progress.total}, scale {progress.scale} of {progress.scales}"
                 self.picture.value = view.picture(progress.image(), about)
                 self.curves.value = view.curves(rows)
             if self.stopped.is_set():
@@ -303,7 +312,7 @@ class Studio(widgets.VBox):
             result = recipes.painted(recipe, watch)
         finally:
             self.paint.disabled, self.halt.disabled = False, True
-        about = view.describe(recipe) + (f", stopped at {steps}" if result.interrupted else "")
+        about = view.describe(recipe) + (translate(f", stopped at {steps}") if result.interrupted else "")
         made = dict(image=result.image, settings=result.settings, curves=view.curves(rows))
         self._add(made | dict(recipe=recipe, about=about))
         self._say(
@@ -326,7 +335,7 @@ class Studio(widgets.VBox):
     # Gallery
 
     def _add(self, picture):
-        again = widgets.Button(description="Show again", tooltip=picture["about"])
+        again = widgets.Button(description=translate("Show again"), tooltip=picture["about"])
         again.on_click(lambda _: self._show(picture))
         shown = widgets.HTML(view.picture(picture["image"], picture["about"], THUMBNAIL))
         shown = widgets.VBox([shown, again], layout=widgets.Layout(width="180px"))
@@ -354,9 +363,14 @@ class Studio(widgets.VBox):
         self.code.layout.display = "flex"
 
 
+def _heading(text, tag="h2"):
+    return widgets.HTML(f"<{tag}>{translate(text)}</{tag}>")
+
+
 def _upload(description, take, say):
     """A button for uploads; each file goes to `take(name, content)`, and what is wrong with it to `say`."""
-    upload = widgets.FileUpload(description=description, accept="image/*", layout=widgets.Layout(width="max-content"))
+    layout = widgets.Layout(width="max-content")
+    upload = widgets.FileUpload(description=translate(description), accept="image/*", layout=layout)
 
     def uploaded(change):
         for file in change["new"]:

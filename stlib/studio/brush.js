@@ -25,7 +25,7 @@ function render({ model, el }) {
   canvas.tabIndex = 0;
   canvas.className = "stlib-brush";
   canvas.setAttribute("role", "application");
-  canvas.setAttribute("aria-label", "The region, over the photo: draw with the pointer, or move with the arrow keys and press space to paint");
+  canvas.setAttribute("aria-label", model.get("label"));
   el.append(canvas);
 
   const radius = () => (model.get("width") / 200) * Math.max(canvas.width, canvas.height);

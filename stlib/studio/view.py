@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from stlib.images import fit, resize, to_uint8
+from stlib.language import translate
 from stlib.plots import COLORS
 
 DASHES = {"content": "none", "style": "8 4", "total": "2 3"}  # color alone says nothing to some
@@ -30,22 +31,25 @@ figure.stlib { margin: 0; } figure.stlib img, svg.stlib { max-width: 100%; } fig
 
 
 def title(path):
-    """The name of a picture for people."""
-    return Path(path).stem.replace("_", " ")
+    """The name of a picture for people, in the reader's language."""
+    return translate(Path(path).stem.replace("_", " "), "figures")
 
 
 def describe(recipe):
-    """A recipe in one line."""
+    """A recipe in one line, in the reader's language."""
     parts = [f"{title(recipe['photo'])} in the style of {title(recipe['painting'])}"]
     if "second" in recipe:
-        parts.append(f"{title(recipe['second'])} {'in the region' if 'mask' in recipe else recipe['share']}")
+        second = title(recipe["second"])
+        parts.append(f"{second} in the region" if "mask" in recipe else f"{second} {recipe['share']}")
     elif "mask" in recipe:
         parts.append("a region keeps the photo")
     if "style_layers" in recipe:
         parts.append(f"layers {', '.join(recipe['style_layers'])}")
     parts += ["the photo's colors"] if "keep_colors" in recipe else []
-    rest = {"size": "{} pixels", "network": "{}", "content_weight": "content weight {}", "strokes": "strokes x {}"}
-    return ", ".join(parts + [form.format(recipe[key]) for key, form in rest.items() if key in recipe])
+    parts += [f"{recipe['size']} pixels", recipe["network"]]
+    parts += [f"content weight {recipe['content_weight']}"] if "content_weight" in recipe else []
+    parts += [f"strokes x {recipe['strokes']}"] if "strokes" in recipe else []
+    return translate(", ").join(map(translate, parts))
 
 
 def data_url(image, size=None, kind="JPEG"):
@@ -59,7 +63,7 @@ def data_url(image, size=None, kind="JPEG"):
 
 def picture(image, about, size=640):
     """An <img> with a caption; `about` is both the caption and what stands for the picture."""
-    about = escape(about)
+    about = escape(translate(about))
     image = f'<img src="{data_url(image, size)}" alt="{about}">'
     return f'<figure class="stlib">{image}<figcaption>{about}</figcaption></figure>'
 
@@ -72,14 +76,16 @@ def curves(rows):
     x = np.linspace(8, WIDTH - RIGHT, len(rows))
     y = 8 + (HEIGHT - 16) * (high - values) / (high - low)
     lines, last = "", rows[-1]
+    names, to = {name: translate(name, "figures") for name in DASHES}, translate("to")
     for name, line, label in zip(DASHES, y.T, _apart(y[-1])):
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, line))
         stroke = f'stroke="{COLORS[name]}" stroke-width="2" stroke-dasharray="{DASHES[name]}"'
         lines += f'<polyline fill="none" {stroke} points="{points}"/>'
-        lines += f'<text x="{WIDTH - RIGHT + 6}" y="{label + 4:.0f}">{name} {last[name]:.3f}</text>'
-    about = ", ".join(f"{name} {rows[0][name]:.3f} to {last[name]:.3f}" for name in DASHES)
+        lines += f'<text x="{WIDTH - RIGHT + 6}" y="{label + 4:.0f}">{names[name]} {last[name]:.3f}</text>'
+    about = ", ".join(f"{names[name]} {rows[0][name]:.3f} {to} {last[name]:.3f}" for name in DASHES)
+    about = translate(f"Losses so far: {about}")
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" font-size="12"'
-    return f'<svg class="stlib" role="img" aria-label="Losses so far: {about}" {size}>{lines}</svg>'
+    return f'<svg class="stlib" role="img" aria-label="{about}" {size}>{lines}</svg>'
 
 
 def _apart(y, gap=14):
