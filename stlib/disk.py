@@ -72,6 +72,11 @@ def _make_folder(path):
         return False
 
 
+def unfinished(path):
+    """The name that a file gets if it is not all."""
+    return path.with_stem(f"{path.stem}.unfinished")
+
+
 @contextlib.contextmanager
 def whole_file(path, part=None):
     """Give the path of a part to write beside `path`, which takes its place at the end: whole, or not at all.

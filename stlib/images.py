@@ -244,9 +244,12 @@ def write(picture, path, kind, **options):
 def load_metadata(path):
     """Read back the `metadata` that was saved with a picture, still or moving, as a dict; empty if there is none."""
     with open_picture(path) as file:
-        text = file.getexif().get(DESCRIPTION) or file.info.get("comment", "")  # GIF has no EXIF
-    try:
+        return parse(file.getexif().get(DESCRIPTION) or file.info.get("comment", ""))  # GIF has no EXIF
+
+
+def parse(text):
+    """The dict that a text in a picture or a video is the JSON of; empty if it is somebody else's text."""
+    with contextlib.suppress(ValueError):
         metadata = json.loads(text)
-    except ValueError:  # somebody else's text
-        return {}
-    return metadata if isinstance(metadata, dict) else {}
+        return metadata if isinstance(metadata, dict) else {}
+    return {}

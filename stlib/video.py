@@ -250,8 +250,4 @@ def load_metadata(path):
     """Read back the `metadata` of a video that `join` wrote, as a dict; empty if there is none."""
     with open_video(path) as stream:
         tags = {name.lower(): text for name, text in stream.container.metadata.items()}
-    try:
-        metadata = json.loads(tags.get("comment", ""))
-    except ValueError:  # somebody else's text
-        return {}
-    return metadata if isinstance(metadata, dict) else {}
+    return images.parse(tags.get("comment", ""))

@@ -234,7 +234,7 @@ def test_choose_side(network):
 
 def test_a_picture_that_does_not_fit_is_painted_in_tiles(network, lake, starry):
     """The same picture: over some steps rounding grows, for Adam's step is as large for a small gradient."""
-    settings = dict(size=360, steps=(4, 6))
+    settings = dict(size=360, steps=(2, 4))
     whole = stylize(lake, starry, network, **settings)
     tiled = stylize(lake, starry, network, memory=OWN + 9e7, **settings)
     assert tiled.settings["memory"] == OWN + 9e7

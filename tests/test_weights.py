@@ -157,7 +157,7 @@ def server(answer):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
         httpd.daemon_threads = True
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()  # ends as soon as it is told
         yield f"http://127.0.0.1:{httpd.server_port}/vgg19.h5"
         httpd.shutdown()
 

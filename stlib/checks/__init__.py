@@ -13,11 +13,6 @@ from stlib.checks.appendix_A6 import chain_margin, cheapest_side, found_side, jo
 from stlib.checks.lesson_01 import diagonal_kernel, five_strangers, stack_summary, strided_convolution
 from stlib.checks.lesson_02 import average_pooling, content_target, preprocess_and_inverse, values_that_see
 from stlib.checks.lesson_03 import error_from_positions, gram_by_loops, gram_per_position, strength_free_error
-from stlib.checks.lesson_04 import (
-    balanced_weights,
-    broken_gradients,
-    content_gradient,
-    relative_style_gradient,
-)
+from stlib.checks.lesson_04 import balanced_weights, broken_gradients, content_gradient, relative_style_gradient
 from stlib.checks.lesson_05 import broken_programs, largest_stable_step, momentum, stopping_rule
 from stlib.checks.lesson_06 import kept_channel, kept_region, made_again, mixed_style

@@ -39,11 +39,6 @@ def covariance(G, mean, M):
     return G / M - np.outer(mean, mean)
 
 
-def correlation(G, mean, M):
-    C = covariance(G, mean, M)
-    return C / np.sqrt(np.outer(np.diag(C), np.diag(C)))
-
-
 F = cloud(12, 4, seed=0)
 
 covariance_from_gram = Exercise(
@@ -62,7 +57,8 @@ covariance_from_gram = Exercise(
         "mean @ mean is one number in all: np.outer has one a pair.": lambda G, mean, M: G / M - mean @ mean,
         "the means are to be multiplied with each other first.": lambda G, mean, M: G / M - mean,
         "divide by M, not by M - 1.": lambda G, mean, M: covariance(G, mean, M) * M / (M - 1),
-        "that is the correlation: do not divide by the deviations.": correlation,
+        "that is the correlation: do not divide by the deviations.":
+            lambda *a: (C := covariance(*a)) / np.sqrt(np.outer(np.diag(C), np.diag(C))),
         "only the diagonal is there: np.outer(mean, mean).": lambda G, mean, M: np.diag(covariance(G, mean, M)),
     },
     hint="for each pair of channels: the mean of the product, minus the product of the means.",
@@ -83,10 +79,6 @@ def adain(F, S, strength, axes=(1, 2), spread=np.std, floor=1e-6, shift=True, of
     return (1 - of(strength)) * F + of(strength) * moved
 
 
-def mean_only(F, S, strength):
-    return F + strength * (S.mean((1, 2), keepdims=True) - F.mean((1, 2), keepdims=True))
-
-
 FIRST, SECOND = cloud(2, 4, 3, 5, seed=1) * [[[[1]]], [[[2]]]], 4 + 3 * cloud(2, 6, 2, 5, seed=2)
 SILENT = FIRST * [0, 1, 1, 1, 1]
 
@@ -103,7 +95,8 @@ adain_batch = Exercise(
         "average over height and width, not over the images.": but(adain, axes=(0, 1, 2)),
         "average over height and width, not over the channels.": but(adain, axes=(1, 2, 3)),
         "you divide and multiply by variances: take their square roots.": but(adain, spread=np.var),
-        "only the mean is moved: divide by the deviation of F, multiply by that of S.": mean_only,
+        "only the mean is moved: divide by the deviation of F, multiply by that of S.":
+            lambda F, S, t: F + t * (moments(S)[0] - moments(F)[0]),
         "F and S are swapped: shift and stretch F, S has no place in it.": lambda F, S, t: adain(S, F, t),
         "S gives the mean: ... + mean of S.": but(adain, shift=False),
         "strength 1 must change F fully, strength 0 not at all.": but(adain, of=lambda t: 1 - t),
@@ -113,8 +106,7 @@ adain_batch = Exercise(
         "a silent channel has deviation 0: add a small number, 1e-6, to what you divide by.": but(adain, floor=0),
     },
     hint="(F - mean of F) / deviation of F * deviation of S + mean of S, for each channel of each image.",
-    rtol=2e-3,
-    atol=2e-3,
+    rtol=2e-3, atol=2e-3,
 )  # fmt: skip
 
 
@@ -126,20 +118,12 @@ def pairs(K):
     return (K.sum() - np.trace(K)) / (len(K) * (len(K) - 1))
 
 
-def short(K):
-    return (K.sum() - np.trace(K)) / K.size
-
-
 def mmd(x, y, kernel, within=pairs, across=2):
     return within(kernel(x, x)) + within(kernel(y, y)) - across * kernel(x, y).mean()
 
 
 def quadratic(x, y):
     return (x @ y.T) ** 2
-
-
-def linear(x, y):
-    return x @ y.T
 
 
 X, Y = cloud(7, 3, seed=3), cloud(5, 3, seed=4) + 1
@@ -149,13 +133,14 @@ unbiased_mmd = Exercise(
     right=mmd,
     cases={
         "it is right for 7 and 5 points and (x . y)^2": (X, Y, quadratic),
-        "it is right for x . y": (X, Y, linear),
+        "it is right for x . y": (X, Y, lambda x, y: x @ y.T),
         "for clouds drawn alike some values are below 0": ALIKE,
     },
     result="it is one number",
     mistakes={
         "that is the biased estimate: leave out the diagonals.": lambda x, y, k: mmd(x, y, k, np.mean),
-        "without the diagonal m (m - 1) pairs are left, not m^2.": lambda x, y, k: mmd(x, y, k, short),
+        "without the diagonal m (m - 1) pairs are left, not m^2.":
+            lambda x, y, k: mmd(x, y, k, lambda K: (K.sum() - np.trace(K)) / K.size),
         "the pairs across count twice: minus 2 times across.": lambda x, y, k: mmd(x, y, k, across=1),
         "similarity across is subtracted, not added.": lambda x, y, k: mmd(x, y, k, across=-2),
         "that is the square root: the squared MMD is asked for.": lambda x, y, k: np.sqrt(abs(mmd(x, y, k))),

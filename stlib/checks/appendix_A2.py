@@ -251,36 +251,20 @@ def tried(minimizer):
     return seen
 
 
-def outside(seen):
-    return max(np.abs(x - 0.5).max() - 0.5 for points in (*seen.points, seen.results) for x in points) > 1e-9
-
-
 def halved(points):
     """Whether the second step begins by halving the first."""
     start, first, second = points[:3]
     return np.allclose((second - start)[3:], (first - start)[3:] / 2, rtol=1e-3)
 
 
-def descent(f, x, steps, rate=0.5):
+def descent(f, x, steps):
     for _ in range(steps):
-        x = np.clip(x - rate * f(x)[1], 0, 1)
+        x = np.clip(x - 0.5 * f(x)[1], 0, 1)
     return x
 
 
 def clipped_inside(f, x, steps):
     return np.clip(boxed(lambda x: f(np.clip(x, 0, 1)), x, steps, fix=False, clip=False), 0, 1)
-
-
-def wandering(f, x, steps):
-    return [f(np.full(len(x), k / 99)) for k in range(99)] and boxed(f, x, steps)
-
-
-def advice(seen):
-    return (
-        f"{seen.left:.1e} of the possible fall is left: fix the pixels that a bound holds (at 0 with g > 0, at 1 with "
-        "g < 0): 0 in g, in all s and y, in d; skip pairs that then fail the curvature test; halve t until f falls; "
-        "of many pairs keep the newest."
-    )
 
 
 boxed_lbfgs = Exercise(
@@ -291,15 +275,21 @@ boxed_lbfgs = Exercise(
         Law("it returns a point", lambda seen: [x.shape for x in seen.results] == [x.shape for _, x in PROBLEMS],
             "return the last x, nothing else.", (lambda f, x, steps: f(x)[0],)),
         Law(UNCHANGED, lambda seen: seen.unchanged, IN_PLACE, (lambda f, x, n: boxed(f, np.add(x, 0.01, out=x), n),)),
-        Law("no evaluation and no result lies outside [0, 1]", lambda seen: not outside(seen),
+        Law("no evaluation and no result lies outside [0, 1]",
+            lambda seen: not any(np.any(np.abs(x - 0.5) > 0.5 + 1e-9) for each in (*seen.points, seen.results)
+                                 for x in each),
             "f was asked for a point outside [0, 1]: clip x + t d before you call f, and return x clipped.",
             (but(boxed, clip=False, fix=False), lambda *a: np.clip(boxed(*a, clip=False, fix=False), 0, 1))),
-        Law("it ends at the lowest point of the box, to 1e-6 of the fall", lambda seen: seen.left < 1e-6, advice,
+        Law("it ends at the lowest point of the box, to 1e-6 of the fall", lambda seen: seen.left < 1e-6,
+            lambda seen: f"{seen.left:.1e} of the possible fall is left: fix the pixels that a bound holds (at 0 with "
+            "g > 0, at 1 with g < 0): 0 in g, in all s and y, in d; skip pairs that then fail the curvature test; "
+            "halve t until f falls; of many pairs keep the newest.",
             (but(boxed, fix=False), but(boxed, skip=False), but(boxed, armijo="none"), but(boxed, keep=np.s_[:10]),
              descent, clipped_inside)),
         Law("it does not evaluate f too often", lambda seen: seen.calls < 160,
             lambda seen: f"{seen.calls} evaluations for six valleys, 100 are enough: take the fixed pixels out of "
-            "all s and y, and stop when nothing moves.", (but(boxed, fix_pairs=False), wandering)),
+            "all s and y, and stop when nothing moves.", (but(boxed, fix_pairs=False),
+             lambda f, x, steps: [f(np.full(len(x), k / 99)) for k in range(99)] and boxed(f, x, steps))),
         Law("the first step is at most 1 long", lambda seen: seen.first < 1.001,
             "without pairs the length of g says nothing: begin with t = 1 / np.linalg.norm(d), as quasi_newton does "
             "(and SciPy's L-BFGS-B does not: build yours from two_loop).", (but(boxed, scaled=False),)),

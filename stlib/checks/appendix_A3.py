@@ -52,8 +52,7 @@ multiply_adds = Exercise(
         "block 5 has one convolution here.": but(counted, convolutions=(2, 2, 3, 3, 3)),
     },
     hint="follow one 3 x 3 convolution: 9 * channels in * channels out at each of height * width positions.",
-    rtol=0,
-    atol=0,
+    rtol=0, atol=0,
 )  # fmt: skip
 
 
@@ -146,10 +145,6 @@ def fit(S, T, constant=True):
     return S @ np.linalg.lstsq(S, T, rcond=None)[0]
 
 
-def square(T, axis):
-    return np.mean(T**2, axis)
-
-
 def unexplained(S, T, constant=True, scale=np.var):
     return np.var(T - fit(S, T, constant), axis=0) / scale(T, axis=0)
 
@@ -170,7 +165,8 @@ best_readout = Exercise(
     mistakes={
         "you return the explained part: what is left is asked for.": lambda S, T: 1 - unexplained(S, T),
         "give S a column of ones.": lambda S, T: unexplained(S, T, constant=False),
-        "divide by the variance of T, not by its mean square.": lambda S, T: unexplained(S, T, scale=square),
+        "divide by the variance of T, not by its mean square.":
+            lambda S, T: unexplained(S, T, scale=lambda T, axis: np.mean(T**2, axis)),
         "divide by the variance of T, not by its deviation.": lambda S, T: unexplained(S, T, scale=np.std),
         "in other units it must be the same part: divide by the variance.": lambda S, T: np.var(T - fit(S, T), axis=0),
         "that is a ratio of deviations: of variances, please, so square it.": lambda S, T: np.sqrt(unexplained(S, T)),

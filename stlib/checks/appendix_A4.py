@@ -1,7 +1,8 @@
 """Checks of appendix A4: the mix of a picture, guided moments, a content-weight map, feathered guides."""
 
 import numpy as np
-from scipy import ndimage
+from scipy.ndimage import distance_transform_cdt
+from scipy.ndimage import distance_transform_edt as edt
 
 from stlib.checks.exercise import Exercise, Law, but
 
@@ -19,15 +20,6 @@ def mix_of(G, A, B, part=lambda D, E: product(D, E) / product(E, E), join=np.mea
 
 def by(part):
     return lambda *grams: mix_of(*grams, part)
-
-
-def all_layers_at_once(G, A, B):
-    D, E = (np.concatenate([np.ravel(X[layer] - A[layer]) for layer in A]) for X in (G, B))
-    return product(D, E) / product(E, E)
-
-
-def uncentered(G, A, B):
-    return np.mean([product(G[layer], B[layer] - A[layer]) / np.sum((B[layer] - A[layer]) ** 2) for layer in A])
 
 
 def grams(seed, sizes=((4, 1.0), (6, 30.0), (8, 0.5))):
@@ -53,8 +45,9 @@ found_mix = Exercise(
     result="it is one number",
     mistakes={
         "it is 1 - t: the blend is (1 - t) A + t B.": lambda *grams: 1 - mix_of(*grams),
-        "take A away from G too: D = G - A.": uncentered,
-        "each layer has its own t: divide before you average, or the strongest decides.": all_layers_at_once,
+        "take A away from G too: D = G - A.": lambda G, A, B: mix_of({layer: G[layer] + A[layer] for layer in A}, A, B),
+        "each layer has its own t: divide before you average, or the strongest decides.":
+            lambda *grams: mix_of(*({"all": np.concatenate([*map(np.ravel, X.values())])} for X in grams)),
         "the mean over the layers, not the sum.": but(mix_of, join=np.sum),
         "one number is asked for: the mean of the layers' t.": but(mix_of, join=list),
         "a layer is left out: the mean of all of them.": but(mix_of, join=lambda ts: ts[0]),
@@ -129,14 +122,8 @@ def in_order(masks, weights, first=False):
     return c / c.mean()
 
 
-def covering(*regions):
-    masks = np.zeros((len(regions), 6, 8))
-    for mask, region in zip(masks, regions):
-        mask[region] = 1
-    return masks
-
-
-MASKS = covering(np.s_[:3, :4], np.s_[2:5, 2:6], np.s_[5, :])
+MASKS = np.zeros((3, 6, 8))
+MASKS[0, :3, :4] = MASKS[1, 2:5, 2:6] = MASKS[2, 5] = 1
 
 content_map = Exercise(
     right=weighed,
@@ -182,31 +169,9 @@ def guides(mask, width, finish=np.sqrt, distance=signed, shift=0.5):
     return finish(np.stack([share, 1 - share]))
 
 
-def whole(mask):
-    """In whole pixels, the border itself left out."""
-    return ndimage.distance_transform_edt(mask) - ndimage.distance_transform_edt(~mask)
-
-
-def taxicab(mask):
-    inside, outside = (ndimage.distance_transform_cdt(m, "taxicab") for m in (mask, ~mask))
-    return np.where(mask, inside - 0.5, 0.5 - outside)
-
-
-def without_check(mask):
-    """distance_transform_edt, also where it has nothing to measure to."""
-    return np.where(mask, ndimage.distance_transform_edt(mask) - 0.5, 0.5 - ndimage.distance_transform_edt(~mask))
-
-
-def outer(mask):
-    return -ndimage.distance_transform_edt(~mask)
-
-
-def inner(mask):
-    return ndimage.distance_transform_edt(mask)
-
-
-def half_outer(mask):
-    return np.minimum(signed(mask), 0)
+def by_transform(far):
+    """The signed distance from a transform, also where it has nothing to measure to."""
+    return lambda mask: np.where(mask, far(mask) - 0.5, 0.5 - far(~mask))
 
 
 def unclipped(mask, width):
@@ -237,13 +202,17 @@ feathered_guides = Exercise(
         "it does not fade: 0.5 + signed distance / width, clipped.": lambda mask, width: np.float64([mask, ~mask]),
         "it fades twice as far as asked for: width / 2 to each side.": lambda mask, width: guides(mask, 2 * width),
         "it fades half as far as asked for: over `width` pixels in all.": lambda mask, width: guides(mask, width / 2),
-        "it fades outside alone: measure inside too, the border has one half.": but(guides, shift=1, distance=outer),
-        "it fades inside alone: measure outside too, the border has one half.": but(guides, shift=0, distance=inner),
-        "it fades outside alone, from half a pixel on: measure inside too.": but(guides, shift=1, distance=half_outer),
-        "the step at the border is twice the others: it is half a pixel away.": but(guides, distance=whole),
+        "it fades outside alone: measure inside too, the border has one half.":
+            but(guides, shift=1, distance=lambda mask: -edt(~mask)),
+        "it fades inside alone: measure outside too, the border has one half.": but(guides, shift=0, distance=edt),
+        "it fades outside alone, from half a pixel on: measure inside too.":
+            but(guides, shift=1, distance=lambda mask: np.minimum(signed(mask), 0)),
+        "the step at the border is twice the others: it is half a pixel away.":
+            but(guides, distance=lambda mask: edt(mask) - edt(~mask)),
         "np.stack of two guides.": lambda mask, width: guides(mask, width)[0],
-        "steps along rows and columns are not the straight distance.": but(guides, distance=taxicab),
-        "without a border there is no distance: ask mask.any(), mask.all().": but(guides, distance=without_check),
+        "steps along rows and columns are not the straight distance.":
+            but(guides, distance=by_transform(but(distance_transform_cdt, metric="taxicab"))),
+        "without a border there is no distance: ask mask.any(), mask.all().": but(guides, distance=by_transform(edt)),
         "the share falls by the same amount from pixel to pixel.": but(guides, finish=lambda s: np.sin(s * np.pi / 2)),
     },
     hint="the share T^2 falls evenly, from 1 to 0 within `width` pixels: 0.5 + signed distance / width, clipped.",

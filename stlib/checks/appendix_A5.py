@@ -18,12 +18,6 @@ def written(kernel, stride, count, add=True):
     return writes if add else np.minimum(writes, 1)
 
 
-def next_to_each_other(kernel, stride, count):
-    total = np.zeros(stride * (count - 1) + kernel)
-    total[: count + kernel - 1] = written(kernel, 1, count)[: len(total)]
-    return total
-
-
 transposed_writes = Exercise(
     right=written,
     cases={
@@ -36,7 +30,8 @@ transposed_writes = Exercise(
         "stride * count positions cut the last copy off.": lambda k, s, n: written(k, s, n)[: s * n],
         "count * kernel positions would be copies without overlap.": lambda k, s, n: np.ones(k * n),
         "where copies overlap, add (+=), do not overwrite.": lambda k, s, n: written(k, s, n, add=False),
-        "the copies begin stride positions apart, not next to each other.": next_to_each_other,
+        "the copies begin stride positions apart, not next to each other.":
+            lambda k, s, n: np.pad(written(k, 1, n), (0, (s - 1) * (n - 1))),
         "a number for each position is asked for, not their mean.": lambda k, s, n: k / s,
     },
     hint="the copy of value k covers the positions from k * stride to k * stride + kernel - 1.",
@@ -81,17 +76,16 @@ instance_normalization = Exercise(
         "it has another shape: use keepdims=True, return all axes.": lambda *a: normalized(*a).reshape(2, 20, 3),
     },
     hint="gamma multiplies what has deviation 1; then beta is added.",
-    rtol=1e-3,
-    atol=1e-3,
+    rtol=1e-3, atol=1e-3,
 )  # fmt: skip
 
 
 # --- flicker of a scene that moves
 
 
-def followed(frames, steps, left=max, right=min):
+def followed(frames, steps):
     """The columns of the scene that all frames show, in each of them."""
-    first, last = left(steps), right(steps) + frames[0].shape[1]
+    first, last = max(steps), min(steps) + frames[0].shape[1]
     return [frame[:, first - step : last - step] for frame, step in zip(frames, steps)]
 
 
@@ -99,34 +93,8 @@ def flickering(frames, steps, spread=np.std, total=np.mean, follow=followed):
     return total(spread(follow(frames, steps), axis=0))
 
 
-def differences(frames, axis):
-    return np.abs(np.diff(frames, axis=axis)).mean(axis)
-
-
-def unbiased(frames, axis):
-    return np.std(frames, axis, ddof=1)
-
-
 def turned(frames, steps):
     return [np.roll(frame, step, axis=1) for frame, step in zip(frames, steps)]
-
-
-def turned_and_cut(frames, steps):
-    """Right if the steps rise from 0."""
-    return [frame[:, max(steps) :] for frame in turned(frames, steps)]
-
-
-def backwards(frames, steps):
-    return followed(frames, [-step for step in steps])
-
-
-def from_the_first(frames, steps):
-    """Only the columns from the first frame's on."""
-    return [frame[:, : frame.shape[1] - max(steps) + min(steps)] for frame in frames]
-
-
-def along_rows(frames, steps):
-    return [each.swapaxes(0, 1) for each in followed([frame.swapaxes(0, 1) for frame in frames], steps)]
 
 
 def pan(seed, steps, noise=0.1, width=12):
@@ -153,12 +121,14 @@ flicker = Exercise(
         "that is the deviation at the screen: cut the same columns of the scene out of all frames.":
             but(flickering, follow=lambda frames, steps: frames),
         "the frames are cut alike, but at the same columns of the screen: the step decides where.":
-            but(flickering, follow=from_the_first),
-        "the wrong way: column c of the scene is column c - step of a frame.": but(flickering, follow=backwards),
+            but(flickering, follow=lambda frames, steps: [x[:, : x.shape[1] - np.ptp(steps)] for x in frames]),
+        "the wrong way: column c of the scene is column c - step of a frame.":
+            lambda frames, steps: flickering(frames, [-step for step in steps]),
         "np.roll brings the other edge back in: cut off what not all frames show.": but(flickering, follow=turned),
         "steps may fall, be negative or begin elsewhere than at 0: cut by the largest and the smallest.":
-            but(flickering, follow=turned_and_cut),
-        "the camera pans along the columns, axis 1 of a frame.": but(flickering, follow=along_rows),
+            but(flickering, follow=lambda frames, steps: [x[:, max(steps) :] for x in turned(frames, steps)]),
+        "the camera pans along the columns, axis 1 of a frame.":
+            lambda frames, steps: flickering([x.swapaxes(0, 1) for x in frames], steps),
         "take the mean over the columns and colors.": but(flickering, total=np.array),
         "the deviation over the frames, axis 0: a scene with contrast does not flicker.":
             lambda frames, steps: np.std(followed(frames, steps)),
@@ -167,8 +137,9 @@ flicker = Exercise(
             but(flickering, spread=np.var, total=lambda variances: np.mean(variances) ** 0.5),
         "gray frames flicker less: each color by itself.":
             lambda frames, steps: flickering([frame.mean(-1, keepdims=True) for frame in frames], steps),
-        "divide by the number of frames, not one less.": but(flickering, spread=unbiased),
-        "those are changes from frame to frame: take np.std.": but(flickering, spread=differences),
+        "divide by the number of frames, not one less.": but(flickering, spread=but(np.std, ddof=1)),
+        "those are changes from frame to frame: take np.std.":
+            but(flickering, spread=lambda frames, axis: np.abs(np.diff(frames, axis=axis)).mean(axis)),
         "that is the sum over the columns: take the mean.": but(flickering, total=np.sum),
         "that is the median: take the mean.": but(flickering, total=np.median),
         "some of the columns are missing: from max(steps) to min(steps) + width.":
@@ -234,18 +205,11 @@ def by_size(sizes):
     return sorted(sizes, key=lambda name: (-sizes[name], name))
 
 
-def emptied(sizes, part, parts):
-    names = dealt(sizes, part, parts)
-    for name in names:
-        del sizes[name]
-    return names
-
-
 fair_shards = Exercise(
     right=dealt,
     unique=False,
     laws=(
-        Law(UNCHANGED, unharmed, IN_PLACE, (emptied,)),
+        Law(UNCHANGED, unharmed, IN_PLACE, (lambda sizes, *rest: [sizes.pop(s) and s for s in dealt(sizes, *rest)],)),
         Law("every file is in some part", lambda shard: {*names(shard)} == {*FILES},
             "part runs from 1 to parts, and a rest that parts does not divide must go somewhere.",
             (lambda s, part, parts: dealt(s, part % parts + 1, parts) if part < parts else [],

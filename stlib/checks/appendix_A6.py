@@ -14,29 +14,14 @@ def joined(reports, weigh=lambda M: M, between=True, finish=lambda moments, mean
     return mean, finish(moments, mean)
 
 
-def added(reports):
-    """Sums where shares are asked for."""
-    mean, C = joined(reports)
-    total = sum(M for M, _, _ in reports)
-    return mean * total, C * total
-
-
-def sums_of_squares(reports):
-    """M - 1 in place of M, as in an estimate from a sample."""
-    mean, C = joined(reports)
-    total = sum(M for M, _, _ in reports)
-    return mean, C * total / (total - 1)
-
-
-def report(F):
-    F = np.reshape(F, (-1, np.shape(F)[-1]))
-    mean = F.mean(0)
-    return len(F), mean, (F - mean).T @ (F - mean) / len(F)
+def total(reports):
+    return sum(M for M, _, _ in reports)
 
 
 def reports(*counts, N=3, seed=0):
     rng = np.random.default_rng(seed)
-    return [report(rng.normal(rng.normal(0, 2, N), rng.uniform(0.5, 2, N), (count, N))) for count in counts]
+    tiles = [rng.normal(rng.normal(0, 2, N), rng.uniform(0.5, 2, N), (count, N)) for count in counts]
+    return [(len(F), F.mean(0), np.cov(F.T, bias=True)) for F in tiles]
 
 
 joined_statistics = Exercise(
@@ -57,8 +42,9 @@ joined_statistics = Exercise(
         "the covariance lacks the tiles' own means: C + mean mean^T are the moments that add.":
             but(joined, between=False),
         "that is G / M: take mean mean^T away at the end.": but(joined, finish=lambda moments, mean: moments),
-        "divide the sums by the positions of all tiles.": added,
-        "the covariance divides by M here, not by M - 1.": sums_of_squares,
+        "divide the sums by the positions of all tiles.": lambda reports: [x * total(reports) for x in joined(reports)],
+        "the covariance divides by M here, not by M - 1.":
+            lambda reports: (joined(reports)[0], joined(reports)[1] * total(reports) / (total(reports) - 1)),
         "a covariance has (N, N) entries: the variances alone are not enough.":
             lambda reports: (joined(reports)[0], np.diag(np.diag(joined(reports)[1]))),
         "the first tile is not the picture: go over all of them.": lambda reports: joined(reports[:1]),
@@ -79,7 +65,7 @@ def up(seen, stride):
     return up_count(seen, stride) * stride
 
 
-def chained(chain, half=lambda k: k // 2, pooled=lambda p, j: 0, grow=lambda j, p: j * p, finish=up, before=False):
+def chained(chain, half=lambda k: k // 2, pooled=lambda p, j: 0, grow=lambda j, p: j * p, finish=up):
     """The right margin; each setting is the place of a mistake."""
     seen, stride = 0, 1
     for kind, size in chain:
@@ -89,20 +75,6 @@ def chained(chain, half=lambda k: k // 2, pooled=lambda p, j: 0, grow=lambda j, 
             seen += pooled(size, stride)
             stride = grow(stride, size)
     return finish(seen, stride)
-
-
-def backwards(chain):
-    """Strides counted from the wrong end."""
-    seen, stride = 0, 1
-    for kind, size in reversed(chain):
-        stride *= size if kind == "pool" else 1
-        seen += size // 2 * stride if kind == "conv" else 0
-    return up(seen, stride)
-
-
-def repeated(chain):
-    """At least two: the margin of one more stride where it fits already."""
-    return chained(chain, finish=lambda seen, stride: (seen // stride + 1) * stride)
 
 
 CONV, POOL = ("conv", 3), ("pool", 2)
@@ -125,7 +97,8 @@ chain_margin = Exercise(
         "round up to a multiple of the last stride, so that inner borders lie on pooling's grid.":
             but(chained, finish=lambda seen, stride: seen),
         "round up, not down: what is missing shows.": but(chained, finish=lambda seen, stride: seen // stride * stride),
-        "a multiple stays as it is: -(-seen // stride) * stride rounds up.": repeated,
+        "a multiple stays as it is: -(-seen // stride) * stride rounds up.":
+            but(chained, finish=lambda seen, stride: (seen // stride + 1) * stride),
         "a convolution sees (kernel - 1) / 2 positions on each side; you count both sides.":
             but(chained, half=lambda k: k - 1),
         "a 3 x 3 kernel sees 1 position further on each side: kernel // 2.": but(chained, half=lambda k: k),
@@ -135,15 +108,14 @@ chain_margin = Exercise(
         "pooling on an aligned grid sees nothing beyond its own pixels.": but(chained, pooled=lambda p, j: p // 2 * j),
         "strides multiply, they do not add.": but(chained, grow=lambda j, p: j + p),
         "a pooling multiplies the stride by its own size, not always by 2.": but(chained, grow=lambda j, p: 2 * j),
-        "a position of the last layer is 1: begin at the image, where the stride is 1.": backwards,
+        "a position of the last layer is 1: begin at the image, where the stride is 1.": lambda c: chained(c[::-1]),
         "that is the receptive field: the margin is what lies beyond the value's own pixels, on one side.":
             but(chained, finish=lambda seen, stride: 2 * seen + stride),
         "the margin in pixels is asked for, not in positions.":
             but(chained, finish=lambda seen, stride: -(-seen // stride)),
     },
     hint="go through the chain with `seen = 0` and `stride = 1`: a convolution adds kernel // 2 * stride to `seen`.",
-    rtol=0,
-    atol=0,
+    rtol=0, atol=0,
 )  # fmt: skip
 
 
@@ -164,8 +136,8 @@ def middle(wrong):
     return sum(run(wrong)) // 2
 
 
-def seams(wrong):
-    return int(np.sum(np.diff([0, *wrong]) == 1))
+def starts(wrong):
+    return np.flatnonzero(np.diff([0, *wrong]) == 1)
 
 
 def side_of(F, F_tiles, axes=(0, 1), pick=middle, **how):
@@ -175,25 +147,6 @@ def side_of(F, F_tiles, axes=(0, 1), pick=middle, **how):
         if wrong.any():
             return pick(wrong)
     return 0
-
-
-def between_seams(F, F_tiles):
-    """From band to band, of which two are needed."""
-    for axis in (0, 1):
-        wrong = lines(F, F_tiles, axis)
-        starts = np.flatnonzero(np.diff([0, *wrong]) == 1)
-        if len(starts) > 1:
-            return int(starts[1] - starts[0])
-    return 0
-
-
-def first_channel(F, F_tiles):
-    return side_of(F[..., :1], F_tiles[..., :1])
-
-
-def one_row(F, F_tiles):
-    middle = slice(len(F) // 2, len(F) // 2 + 1)
-    return side_of(F[middle], F_tiles[middle], axes=(0,))
 
 
 def tiled(shape, side, width, seed=0, noise=1e-7, N=3):
@@ -233,17 +186,20 @@ found_side = Exercise(
         "there may be one column of tiles only: look along the rows as well.": but(side_of, axes=(0,)),
         "there may be one row of tiles only: look along the columns as well.": but(side_of, axes=(1,)),
         "the last tile may be narrow: length over number of tiles is not the side.":
-            but(side_of, pick=lambda wrong: len(wrong) // (1 + seams(wrong))),
-        "you count the seams: where the first one is tells the side.": but(side_of, pick=seams),
+            but(side_of, pick=lambda wrong: len(wrong) // (1 + len(starts(wrong)))),
+        "you count the seams: where the first one is tells the side.":
+            but(side_of, pick=lambda wrong: len(starts(wrong))),
         "the first border tells the side; the last is several sides away.":
             but(side_of, pick=lambda wrong: len(wrong) - middle(wrong[::-1])),
-        "from one seam to the next works only if there are two: the first one is a side from the edge.": between_seams,
-        "one channel may be right everywhere: take the largest difference over all of them.": first_channel,
-        "one row is not enough: it may lie in a band, or the seams run the other way.": one_row,
+        "from one seam to the next works only if there are two: the first one is a side from the edge.":
+            but(side_of, pick=lambda wrong: np.diff(starts(wrong))[0] if len(starts(wrong)) > 1 else 0),
+        "one channel may be right everywhere: take the largest difference over all of them.":
+            lambda F, F_tiles: side_of(F[..., :1], F_tiles[..., :1]),
+        "one row is not enough: it may lie in a band, or the seams run the other way.":
+            lambda F, F_tiles: side_of(F[len(F) // 2][None], F_tiles[len(F) // 2][None], axes=(0,)),
     },
     hint="mark what is wrong, (h, w); find columns, or else rows, that are wrong all along; halve the first band.",
-    rtol=0,
-    atol=0,
+    rtol=0, atol=0,
 )  # fmt: skip
 
 
@@ -254,24 +210,12 @@ def read(side, margin):
     return (side + 2 * margin) ** 2
 
 
-def cheapest(
-    height,
-    width,
-    stride,
-    margin,
-    room,
-    count=up_count,
-    holds=read,
-    price=read,
-    step=None,
-    fits=np.less_equal,
-    last=False,
-):
-    sides = range(step or stride, max(height, width) + stride, step or stride)
+def cheapest(height, width, stride, margin, room, count=up_count, holds=read, price=read, fits=np.less_equal, pick=min):
+    """The right side; each setting is the place of a mistake."""
+    sides = range(stride, max(height, width) + stride, stride)
     found = [side for side in sides if fits(holds(side, margin), room)]
     costs = [count(height, side) * count(width, side) * price(side, margin) for side in found]
-    at = [side for side, cost in zip(found, costs) if cost == min(costs)]
-    return int(at[-1 if last else 0]) if at else 0
+    return pick((side for side, cost in zip(found, costs) if cost == min(costs)), default=0)
 
 
 def fitting(height, width, stride, margin, room):
@@ -279,29 +223,8 @@ def fitting(height, width, stride, margin, room):
     return [s for s in range(stride, max(height, width) + stride, stride) if read(s, margin) <= room]
 
 
-def largest(*given):
-    return max(fitting(*given), default=0)
-
-
-def whole_tiles(height, width, *given):
-    """Sides that divide both lengths, if there are any."""
-    return max((s for s in fitting(height, width, *given) if height % s == 0 and width % s == 0), default=0)
-
-
-def fewest_tiles(height, width, *given):
-    """The smallest side with the fewest tiles, whatever they read."""
-    return min(fitting(height, width, *given), default=0, key=lambda s: up_count(height, s) * up_count(width, s))
-
-
-def squares(height, width, stride, margin, room):
-    """As if the picture were a square of its longest side."""
-    return cheapest(max(height, width), max(height, width), stride, margin, room)
-
-
-def fits_in(answer):
-    stride, margin, room = TIGHT[2:]
-    side = answer(*TIGHT)
-    return side % stride == 0 and read(side, margin) <= room
+def in_steps_of_1(height, width, stride, margin, room):
+    return cheapest(height, width, 1, margin, room)
 
 
 TIGHT = (1000, 700, 8, 24, 150_000)
@@ -319,26 +242,29 @@ cheapest_side = Exercise(
     },
     result="it is one number",
     laws=(
-        Law("the side is a multiple of the stride, and the tile with its margins fits", fits_in,
+        Law("the side is a multiple of the stride, and the tile with its margins fits",
+            lambda answer: answer(*TIGHT) in (0, *fitting(*TIGHT)),
             "(side + 2 * margin)**2 must be at most `room`, and side % stride must be 0.",
-            (but(cheapest, holds=lambda s, m: s**2), but(cheapest, step=1), lambda *given: 404)),
+            (but(cheapest, holds=lambda s, m: s**2), in_steps_of_1, lambda *given: 404)),
     ),
     mistakes={
-        "the largest that fits is not always cheapest: its last tiles may be almost all margin.": largest,
+        "the largest that fits is not always cheapest: its last tiles may be almost all margin.":
+            lambda *given: max(fitting(*given), default=0),
         "a tile is held with its margins: (side + 2 * margin)**2 positions.": but(cheapest, holds=lambda s, m: s**2),
         "there is a margin on both sides: 2 * margin.":
             but(cheapest, holds=lambda s, m: (s + m) ** 2, price=lambda s, m: (s + m) ** 2),
         "a tile reads its margins too: (side + 2 * margin)**2 is its cost.": but(cheapest, price=lambda s, m: s**2),
         "count tiles rounded up: the last narrow one is a tile, too.": but(cheapest, count=lambda n, s: n // s or 1),
         "there is no part of a tile: round its numbers up.": but(cheapest, count=lambda n, s: n / s),
-        "try multiples of the stride only.": but(cheapest, step=1),
+        "try multiples of the stride only.": in_steps_of_1,
         "a tile that needs exactly `room` fits: <=.": but(cheapest, fits=np.less),
-        "of equally cheap sides the smallest is asked for.": but(cheapest, last=True),
-        "tiles need not divide the picture: the last one may be narrow.": whole_tiles,
-        "the fewest tiles may read more than some smaller ones: multiply by what each reads.": fewest_tiles,
-        "height and width have their own numbers of tiles.": squares,
+        "of equally cheap sides the smallest is asked for.": but(cheapest, pick=max),
+        "tiles need not divide the picture: the last one may be narrow.":
+            lambda h, w, *rest: max((s for s in fitting(h, w, *rest) if h % s == w % s == 0), default=0),
+        "the fewest tiles may read more than some smaller ones: multiply by what each reads.":
+            lambda h, w, *rest: min(fitting(h, w, *rest), default=0, key=lambda s: up_count(h, s) * up_count(w, s)),
+        "height and width have their own numbers of tiles.": lambda h, w, *rest: cheapest(max(h, w), max(h, w), *rest),
     },
     hint="for each multiple of the stride that fits: tiles down times tiles across times (side + 2 * margin)**2.",
-    rtol=0,
-    atol=0,
+    rtol=0, atol=0,
 )  # fmt: skip

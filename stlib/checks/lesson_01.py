@@ -80,10 +80,6 @@ def padded(image, kernels, stride):
     return strided(np.pad(image, [(rim // 2, rim - rim // 2) for rim in rims] + [(0, 0)]), kernels, stride)
 
 
-def each_channel(x, w, s):
-    return np.stack([strided(x[..., c : c + 1], w[:, :, c : c + 1], s) for c in range(x.shape[2])], axis=2)
-
-
 def example(h, w, n_in, n_out, k, stride):
     rng = np.random.default_rng(h)
     return rng.normal(size=(h, w, n_in)).astype("f"), rng.normal(size=(k, k, n_in, n_out)).astype("f"), stride
@@ -110,7 +106,8 @@ strided_convolution = Exercise(
         "you take the mean: sum over window and channels.": lambda x, w, s: strided(x, w, s) / w[..., 0].size,
         "it is twice the sum: a factor of 2 has crept in.": lambda x, w, s: 2 * strided(x, w, s),
         "you apply a ReLU: leave negative values as they are.": lambda x, w, s: np.maximum(strided(x, w, s), 0),
-        "the sum over the input channels is missing.": each_channel,
+        "the sum over the input channels is missing.":
+            lambda x, w, s: np.stack([strided(x[..., [c]], w[:, :, [c]], s) for c in range(x.shape[2])], axis=2),
         "image and answer have no batch axis: drop the leading 1.": lambda x, w, s: strided(x, w, s)[None],
         "the output channels are missing, as the last axis.": lambda x, w, s: strided(x, w, s)[..., 0],
         "there are as many output channels as kernels, the last axis.": lambda x, w, s: strided(x, w, s)[..., :1],
@@ -155,14 +152,8 @@ def rim(p):
     return lambda side, k, s: (side + 2 * p(k) - k) // s + 1
 
 
-def turned(shape, stack):
-    (h, w, n), parameters = stacked(shape, stack)
-    return (w, h, n), parameters
-
-
-def sizes_stay(shape, stack):
-    (_, _, n), parameters = stacked(shape, stack)
-    return (*shape[:2], n), parameters
+def stays(side, k, s):
+    return side
 
 
 def conv(filters, k, stride, padding):
@@ -189,19 +180,19 @@ stack_summary = Exercise(
         "the kernel is shared by all positions: do not multiply by the output size.": but(stacked, shared=False),
         "pooling has nothing to learn, 0 parameters.": but(stacked, pool=(1, floor)),
         "pooling rounds down: a border that is left over is dropped.": but(stacked, pool=(0, ceil)),
-        "height and width are swapped: the shape is (height, width, channels).": turned,
+        "height and width are swapped: the shape is (height, width, channels).":
+            lambda shape, stack: stacked((shape[1], shape[0], shape[2]), stack),
         "with 'same' padding and stride 1 the size stays.": but(stacked, same=floor),
         "with 'same' a side of n becomes n / s, rounded up.": but(stacked, same=lambda side, k, s: side // s),
         "with 'same', k // 2 on both sides is too much for even k.": but(stacked, same=rim(lambda k: k // 2)),
         "with 'same', (k - 1) // 2 on both sides is too little.": but(stacked, same=rim(lambda k: (k - 1) // 2)),
         "'valid' rounds down: (n - k) // s + 1.": but(stacked, valid=lambda side, k, s: ceil(side - k, k, s) + 1),
-        "without padding, or with a stride, it shrinks.": sizes_stay,
+        "without padding, or with a stride, it shrinks.": but(stacked, same=stays, valid=stays, pool=(0, stays)),
         "one channel for each filter comes out, pooling keeps them.": but(stacked, new=False),
         "return both, the shape and the number of parameters.": lambda shape, stack: stacked(shape, stack)[0],
     },
     hint="work through the formula for one side by hand; (k * k * channels in + 1) * filters are learned.",
-    rtol=0,
-    atol=0,
+    rtol=0, atol=0,
 )  # fmt: skip
 
 

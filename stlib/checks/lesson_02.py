@@ -127,8 +127,7 @@ values_that_see = Exercise(
         "a pair is asked for, not their number.": lambda stack, q: np.ptp(watchers(stack, q)) + 1,
     },
     hint="p sees q if p j <= q and q <= p j + r - 1: solve both for p.",
-    rtol=0,
-    atol=0,
+    rtol=0, atol=0,
 )  # fmt: skip
 
 
@@ -140,7 +139,7 @@ LAYERS = ["block1_conv1", "block2_conv1", "block3_conv1"]
 @functools.cache
 def network():
     x = image = keras.Input((None, None, 3))
-    rng, initial = np.random.default_rng(0), []
+    rng = np.random.default_rng(0)
     for k, (layer, channels) in enumerate(zip(LAYERS, (4, 5, 3))):
         x = keras.layers.MaxPooling2D(2, name=f"block{k}_pool")(x) if k else x
         x = keras.layers.Conv2D(channels, 3, padding="same", activation="relu", name=layer)(x)
@@ -261,8 +260,7 @@ content_target = Exercise(
         "read the features at the layer asked for.": target(at=lambda layer: "block2_conv1"),
     },
     hint="half the sum of squared differences between the features of x and of the photo at this layer.",
-    rtol=1e-3,
-    atol=0.1,
+    rtol=1e-3, atol=0.1,
 )  # fmt: skip
 
 
@@ -282,10 +280,6 @@ def same(x, reduce):
     h, w, _ = x.shape
     x = np.pad(x, ((0, h % 2), (0, w % 2), (0, 0)), constant_values=np.nan)
     return pooled(x, np.nanmean)
-
-
-def dense(x, reduce):
-    return (x[1:, 1:] + x[1:, :-1] + x[:-1, 1:] + x[:-1, :-1]) / 4
 
 
 def damaging(net, layers):
@@ -342,11 +336,11 @@ average_pooling = Exercise(
         "it is the minimum of four values: the average was asked for.": everywhere(np.min),
         "it takes one of four values: average all.": everywhere(lambda x, axis: x[:, 0, :, 0]),
         'padding="same" keeps what is left over at an odd side: the network drops it.': extractor(pool=same),
-        "AveragePooling2D(2) has strides of 2, not 1.": extractor(pool=dense),
+        "AveragePooling2D(2) has strides of 2, not 1.":
+            extractor(pool=lambda x, _: (x[1:, 1:] + x[1:, :-1] + x[:-1, 1:] + x[:-1, :-1]) / 4),
         "pool by 2 x 2, not over the whole image.": extractor(pool=lambda x, _: x.mean((0, 1), keepdims=True)),
         "its outputs must be a dict of all layers asked for: layer name -> activations.": lambda *_: lambda x: {},
     },
     hint="check the order of the layers; the convolutions must be the network's own.",
-    rtol=1e-3,
-    atol=1e-3,
+    rtol=1e-3, atol=1e-3,
 )  # fmt: skip

@@ -40,15 +40,8 @@ def steps(function, argument):
     return count
 
 
-def shuffled(features):
-    return np.random.default_rng(1).permutation(rows(features)).reshape(features.shape)
-
-
-def centered(features):
-    return rows(features) - rows(features).mean(0)
-
-
 F = random(4, 3, 5)
+SHUFFLED = np.random.default_rng(1).permutation(rows(F)).reshape(F.shape)
 STEPS = "400 positions take as many steps as 1: whole matrices or channels are. Loop, and add np.outer(f, f)."
 
 gram_by_loops = Exercise(
@@ -56,7 +49,7 @@ gram_by_loops = Exercise(
     cases={"it is the sum of the products of the channels": (F,), "so it is for one position": (random(1, 1, 3),)},
     result="the result has shape (N, N)",
     laws=(
-        Law("shuffled positions leave it as it is", lambda g: close(g(shuffled(F)), g(F)),
+        Law("shuffled positions leave it as it is", lambda g: close(g(SHUFFLED), g(F)),
             "the order of the positions counts: start from zeros and add (+=) a product for each of them.",
             (lambda f: np.outer(rows(f)[0], rows(f)[-1]), lambda f: gram(f[:1]))),
         Law("features times 3 give 9 times the matrix", lambda g: close(g(3 * F), 9 * np.asarray(g(F))),
@@ -80,7 +73,8 @@ gram_by_loops = Exercise(
         "you divide by all the numbers in F: the plain sum is asked for.": lambda f: gram(f) / f.size,
         "you have a factor 2 too many.": lambda f: 2 * gram(f),
         "you have a factor 1/2 too many.": lambda f: gram(f) / 2,
-        "you subtract the means: that is a covariance, a Gram matrix is not centered.": lambda f: gram(centered(f)),
+        "you subtract the means: that is a covariance, a Gram matrix is not centered.":
+            lambda f: gram(f - f.mean((0, 1))),
         "you subtract and divide: that is a covariance, neither is asked for.": lambda f: np.cov(rows(f).T, bias=True),
     },
     hint="G[i, j] is the sum over all positions of channel i times channel j.",
@@ -236,6 +230,5 @@ error_from_positions = Exercise(
             lambda *tables: from_positions(*(np.diag(each) for each in tables)),
     },
     hint="mean of FF^2 - 2 * mean of FS^2 + mean of SS^2, divided by the mean of SS^2.",
-    rtol=1e-3,
-    atol=1e-5,
+    rtol=1e-3, atol=1e-5,
 )  # fmt: skip

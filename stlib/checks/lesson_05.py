@@ -29,10 +29,6 @@ def lengths(mu, t):
     return (1 - mu**t) / (1 - mu), (1 - (-mu) ** t) / (1 + mu)
 
 
-def shifted(mu, t):
-    return lengths(mu, t + 1)
-
-
 momentum = Exercise(
     right=lengths,
     cases={
@@ -52,7 +48,7 @@ momentum = Exercise(
         "the last term of the second series has a sign of its own: the series of -mu, to the power t.":
             lambda mu, t: (lengths(mu, t)[0], (1 - mu**t) / (1 + mu)),
         "the second one is first, from equal gradients: return equal, alternating.": lambda mu, t: lengths(mu, t)[::-1],
-        "one term too many: t steps give the powers 0 to t - 1.": shifted,
+        "one term too many: t steps give the powers 0 to t - 1.": lambda mu, t: lengths(mu, t + 1),
         "one term too few: t steps give the powers 0 to t - 1.": lambda mu, t: lengths(mu, t - 1),
         "that is the last term alone: the velocity sums all of them.": lambda mu, t: (mu ** (t - 1),) * 2,
         "no rule here has a factor 1 - mu before g: that is Adam's mean.":
@@ -110,11 +106,11 @@ SPARSE = [np.inf if k % 2 else 0.9999**k for k in range(40)]  # 20 finite losses
 HOLES = [np.nan if k % 9 == 5 else loss for k, loss in enumerate(FLAT)]
 
 
-def patient(history, limit, back=20, gain=0.99, at_once=True, finite=np.isfinite):
+def patient(history, limit, gain=0.99, at_once=True, finite=math.isfinite):
     """The rule; each setting is the place of a mistake."""
-    over = len(history) >= limit or (at_once and not np.isfinite(history[-1]))
+    over = len(history) >= limit or (at_once and not math.isfinite(history[-1]))
     good = [loss for loss in history if finite(loss)]
-    return bool(over or (len(good) > back and min(good[-20:]) >= gain * min(good[:-20])))
+    return bool(over or (len(good) > 20 and min(good[-20:]) >= gain * min(good[:-20])))
 
 
 def other(rule):
@@ -132,8 +128,8 @@ def truth(value):
 
 
 def scaled(stop, *factors):
-    lists = [(FLAT[:n], [by * x for x in FLAT[:n]]) for by in factors for n in range(1, 400)]
-    return all(stop(losses, 1000) == stop(others, 1000) for losses, others in lists)
+    ends = [[stop(losses[:n], 1000) for n in range(1, 400)] for losses in ([by * x for x in FLAT] for by in factors)]
+    return all(end == ends[0] for end in ends)
 
 
 def keeps(stop):
@@ -142,19 +138,14 @@ def keeps(stop):
     return given == FLAT[300::-1]
 
 
-def sorting(history, limit):
-    result = patient(history, limit)
-    history.sort()
-    return result
-
-
 stopping_rule = Exercise(
     right=patient,
     unique=False,
     laws=(
         Law("it answers True or False", lambda stop: all(truth(stop(FLAT[:n], 1000)) for n in (1, 2, 30, 400)),
             "answer True or False (or a NumPy truth value), also for a list with one loss.", (lambda h, n: min(h),)),
-        Law("it leaves the history as it is", keeps, "do not append to, sort or clear it: copy it first.", (sorting,)),
+        Law("it leaves the history as it is", keeps, "do not append to, sort or clear it: copy it first.",
+            (lambda h, n: h.sort() or patient(h, n),)),
         Law("it goes on with fewer than 21 losses", lambda stop: not 0 < first(stop, FALLING) < 21,
             lambda stop: f"it stops after {first(stop, FALLING)}: too early to tell.",
             (lambda h, n: len(h) > 1, lambda h, n: len(h) > 10)),
@@ -181,7 +172,7 @@ stopping_rule = Exercise(
             lambda stop: all(stop([*FALLING[:n], bad], 1000) for n in (5, 50) for bad in (np.nan, np.inf, -np.inf)),
             "ask np.isfinite(history[-1]), early too.",
             (lambda h, n: patient(h, n, at_once=False), lambda h, n: patient(h, n, at_once=len(h) > 20))),
-        Law("losses times a million, or a millionth, change nothing", lambda stop: scaled(stop, 1e6, 1e-6),
+        Law("losses times a million, or a millionth, change nothing", lambda stop: scaled(stop, 1, 1e6, 1e-6),
             "compare ratios: a fixed amount has units.",
             (lambda h, n: patient(h, n) or (len(h) > 20 and h[-1] < 1e-4),)),
     ),

@@ -28,14 +28,6 @@ def kept(painted, photo, w, along=None, shrink=images.resize):
     return painted + missing[..., None] * (w / (w @ w) if along is None else along(w))
 
 
-def cut_out(photo, shape):
-    return photo[: shape[0], : shape[1]]
-
-
-def scaled(painted, photo, w):
-    return painted * ((photo @ w) / (painted @ w))[..., None]
-
-
 PAINTED, PHOTO = random(6, 8, 3, seed=1), random(6, 8, 3, seed=2)
 RAMP = np.float32(np.linspace(0, 1, 32)[None, :, None] * np.ones((24, 1, 3)))
 GREEN, LUMINANCE, RED_BLUE, LARGE = np.float32([[0, 1, 0], [0.299, 0.587, 0.114], [2, 0, -1], [3, 2, 1]])
@@ -53,7 +45,7 @@ kept_channel = Exercise(
         Law("a larger photo is shrunk as a whole",
             lambda keep: np.abs(np.asarray(keep(PAINTED, RAMP, GREEN))[..., 1] - np.linspace(0, 1, 8)).max() < 0.1,
             "you cut a piece out of the photo: shrink it whole, images.resize(photo, painted.shape[:2]).",
-            (lambda *arguments: kept(*arguments, shrink=cut_out),)),
+            (but(kept, shrink=lambda photo, shape: photo[: shape[0], : shape[1]]),)),
     ),
     mistakes={
         "the same for red, green and blue is a longer change than needed: which direction does w see best?":
@@ -71,7 +63,7 @@ kept_channel = Exercise(
         "that is the photo: of all pictures with its sums, the nearest to the painted one.": lambda p, x, w: x,
         "painting and photo are swapped: the result is near the painted picture.": lambda p, x, w: kept(x, p, w),
         "the change goes the wrong way: missing is photo minus painted.": lambda p, x, w: 2 * p - kept(p, x, w),
-        "to multiply is not the shortest change: add.": scaled,
+        "to multiply is not the shortest change: add.": lambda p, x, w: p * ((x @ w) / (p @ w))[..., None],
         "return the whole picture, with all three channels.": lambda p, x, w: kept(p, x, w) @ w,
     },
     hint="split a change into a part along w and one across it: which of the two does w see?",
@@ -158,11 +150,6 @@ def faded(painted, photo, keep, width, distance=ndimage.distance_transform_edt, 
     return (1 - share) * photo + share * painted
 
 
-def blurred(painted, photo, keep, width):
-    share = ndimage.uniform_filter(np.float32(~keep), 2 * width + 1)[..., None]
-    return (1 - share) * photo + share * painted
-
-
 BLACK, WHITE = np.zeros((24, 32, 3)), np.ones((24, 32, 3))
 BEFORE, AFTER = random(24, 32, 3, seed=1), random(24, 32, 3, seed=2)
 KEEP = np.zeros((24, 32), bool)
@@ -197,7 +184,8 @@ kept_region = Exercise(
         Law("where keep is True it is the photo, exactly",
             lambda blend: np.array_equal(np.asarray(blend(BEFORE, AFTER, KEEP, 6))[KEEP], AFTER[KEEP]),
             "inside the region no painting may be left: fade outside of it, with the distance; a blur leaks in.",
-            (blurred, lambda p, x, keep, width: (p + x) / 2)),
+            (lambda p, x, keep, width: faded(p, x, keep, 1, lambda m: ndimage.uniform_filter(1.0 * m, 2 * width + 1)),
+             lambda p, x, keep, width: (p + x) / 2)),
         *(Law(f"width {width}: further away it is the painting",
               lambda f, width=width: close(share(f, width)[FAR >= width], WHITE[..., 0][FAR >= width]),
               "a distance of `width` or more is all painting: np.clip(distance / width, 0, 1).", (broken,))
@@ -271,26 +259,21 @@ def refused(number):
     return lambda seen: isinstance(seen.errors[number], ValueError)
 
 
-def again(
-    path, pictures, network, paint, checked=True, order=("content", "style"), leave=(), change=(), size=None, whole=True
-):
+def is_other(saved, network):
+    return saved.get("network") != network.name
+
+
+def never(saved, network):
+    return False
+
+
+def again(path, pictures, network, paint, other=is_other, order=("content", "style"), out=NAMES, change=(), size=None):
     """The right answer; each setting is the place of a mistake."""
-    settings = images.load_metadata(path)
-    if checked and settings.get("network") != network.name:
-        raise ValueError(f"{path} was not made with the network {network.name}")
-    pair = [images.load(pictures[settings[name]], settings["size"] if size else None) for name in order]
-    return paint(*pair, network, **({k: v for k, v in settings.items() if k not in (*NAMES, *leave)} | dict(change)))
-
-
-def names_left(path, pictures, network, paint):
     saved = images.load_metadata(path)
-    return paint(*(images.load(pictures[saved[name]]) for name in ("content", "style")), network, **saved)
-
-
-def only_known(path, pictures, network, paint):
-    if images.load_metadata(path).get("network", network.name) != network.name:
-        raise ValueError("the picture was made with another network")
-    return again(path, pictures, network, paint, checked=False)
+    if other(saved, network):
+        raise ValueError(f"{path} was not made with the network {network.name}")
+    pair = [images.load(pictures[saved[name]], saved["size"] if size else None) for name in order]
+    return paint(*pair, network, **({key: value for key, value in saved.items() if key not in out} | dict(change)))
 
 
 def without_words(*arguments):
@@ -298,12 +281,6 @@ def without_words(*arguments):
         return again(*arguments)
     except ValueError:
         raise ValueError("network") from None
-
-
-def paints_first(path, pictures, network, paint):
-    if images.load_metadata(path):
-        again(path, pictures, SimpleNamespace(name="some network"), paint) if network is OTHER else None
-    return again(path, pictures, network, paint)
 
 
 PAIR = "first the photo, then the painting, loaded whole: images.load(pictures[name]); then the network."
@@ -318,20 +295,23 @@ made_again = Exercise(
         Law("it returns what paint returns", lambda seen: getattr(seen.made, "image", 0) is PICTURE,
             "return paint(...).", (lambda *a: again(*a).image,)),
         Law("nothing is passed twice", lambda seen: not seen.twice,
-            "take content, style and network out (settings.pop(name)), then pass the rest: **settings.", (names_left,)),
+            "take content, style and network out (settings.pop(name)), then pass the rest: **settings.",
+            (but(again, out=()),)),
         Law("it paints from the photo and the painting that the file names, whole",
             lambda seen: close(seen.given.get("content"), CONTENT) and close(seen.given.get("style"), STYLE), PAIR,
             (but(again, order=("style", "content")), but(again, size=True))),
         Law("it paints with the network", lambda seen: seen.given.get("network") is SOME, PAIR,
             (lambda *a: again(*a[:3], lambda photo, style, _, **rest: a[3](photo, style, None, **rest)),)),
         Law("with all settings of the file, by name, and nothing else", lambda seen: seen.rest == SETTINGS, differ,
-            (but(again, leave=["steps"]), but(again, change={"size": 320}))),
+            (but(again, out=[*NAMES, "steps"]), but(again, change={"size": 320}))),
         Law("another network is refused with ValueError", refused(0),
-            "compare the name in the file with network.name, then raise ValueError.", (but(again, checked=False),)),
+            "compare the name in the file with network.name, then raise ValueError.", (but(again, other=never),)),
         Law("so is a file without settings", refused(1),
-            "images.load_metadata gives an empty dict: raise ValueError with a sentence.", (only_known,)),
+            "images.load_metadata gives an empty dict: raise ValueError with a sentence.",
+            (but(again, other=lambda saved, network: is_other({"network": network.name} | saved, network)),)),
         Law("both say why, in a sentence", lambda seen: all(len(str(e).split()) > 3 for e in seen.errors),
             "raise ValueError with a sentence for the reader: which file, and what is the matter.", (without_words,)),
-        Law("a refusal comes before painting", lambda seen: not seen.late, "check first, then paint.", (paints_first,)),
+        Law("a refusal comes before painting", lambda seen: not seen.late, "check first, then paint.",
+            (lambda *a: (a[2] is SOME or again(*a, other=never)) and again(*a),)),
     ),
 )  # fmt: skip

@@ -97,13 +97,9 @@ def _begin(parts, made):
         )
 
 
-def _unfinished(target):
-    return target.with_stem(f"{target.stem}.unfinished")
-
-
 def _leave_unfinished(segments, source, target, made):
     """Join what is painted, under a name that says that it is not all."""
-    path = _unfinished(target)
+    path = disk.unfinished(target)
     if segments and _ours(path, made):
         video.join(segments, path, source, **made)
         program.complain(f"{path} is what is painted of {source}")
@@ -118,5 +114,5 @@ def clear(target, made):
     """Delete what was needed only while `target` was not finished."""
     if (_parts(target) / "made.json").exists():
         shutil.rmtree(_parts(target), ignore_errors=True)
-    if _unfinished(target).exists() and _ours(_unfinished(target), made):
-        _unfinished(target).unlink()
+    if _ours(disk.unfinished(target), made):
+        disk.unfinished(target).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stlib import checkpoint, color, images
+from stlib import checkpoint, color, disk, images
 from stlib import weights as files
 from stlib.command import program
 from stlib.language import translate
@@ -128,14 +128,9 @@ def output_paths(contents, style, out, network):
         if names.count(name) > 1:
             raise ValueError(f"Several photos are called {content.stem}, which would give one file: rename one.")
     for path in paths:
-        for each in (path, unfinished(path)):
+        for each in (path, disk.unfinished(path)):
             images.check_output(each, [*contents, style, network])
     return paths
-
-
-def unfinished(path):
-    """The name that a picture gets if it is not finished."""
-    return path.with_stem(f"{path.stem}.unfinished")
 
 
 def is_picture(path):
@@ -175,7 +170,7 @@ def paint(name, path, options, style, network, settings):
     image = result.image
     if options.keep_colors:
         image = color.with_luminance(images.resize(content, image.shape[:2]), color.luminance(image))
-    path = unfinished(path) if result.interrupted else path
+    path = disk.unfinished(path) if result.interrupted else path
     images.save(image, path, dpi=dpi, profile=images.color_profile(name), **made)
     print(f"{path} ({time.perf_counter() - start:.1f} s)")
     if result.diverged:

@@ -1,7 +1,7 @@
 """Run one submitted notebook and check its answers: the marker's program in a process of its own.
 
-It runs submitted.ipynb of the current folder, then reads from stdin what the notebook must not see: a token with which
-each line of the report begins, the exercises, and the sources of the checks.
+It runs the code cells in submitted.json of the current folder, then reads from stdin what the notebook must not see: a
+token with which each line of the report begins, the exercises, and the sources of the checks.
 """
 
 import importlib
@@ -24,7 +24,7 @@ def main():
         for name, module in modules.items()
         if isinstance(module, types.ModuleType) and not name.startswith("stlib.checks")
     ]
-    answers, error = run_cells(Path("submitted.ipynb"))
+    answers, error = run_cells(json.loads(Path("submitted.json").read_text(encoding="utf-8")))
     sys.modules.update(modules)
     put_back(functions)
     given = json.loads(os.fdopen(secret, encoding="utf-8").read())
@@ -53,18 +53,16 @@ def put_back(functions):
     return redefined
 
 
-def run_cells(path):
-    """Run the code cells as Jupyter does, going on after errors; return the notebook's names and its first error's."""
-    import nbformat
+def run_cells(sources):
+    """Run code cells as Jupyter does, going on after errors; return the notebook's names and its first error's."""
     from IPython.core.interactiveshell import InteractiveShell
     from matplotlib import pyplot
 
     shell, errors = InteractiveShell.instance(), []
-    for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == "code":
-            result = shell.run_cell(cell.source)
-            pyplot.close("all")
-            errors += [type(e).__name__ for e in (result.error_before_exec, result.error_in_exec) if e]
+    for source in sources:
+        result = shell.run_cell(source)
+        pyplot.close("all")
+        errors += [type(e).__name__ for e in (result.error_before_exec, result.error_in_exec) if e]
     return shell.user_ns, errors[0] if errors else ""
 
 

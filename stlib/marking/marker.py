@@ -61,7 +61,7 @@ def main(arguments):
                 status = program.SOME_FAILED if row["note"].startswith("not marked") else status
                 program.say(f"{row['student']}: {sum(row.get(c) == 1 for c in columns)} solved {row['note']}")
     except KeyboardInterrupt:
-        output, status = output.with_stem(f"{output.stem}.unfinished"), program.INTERRUPTED
+        output, status = disk.unfinished(output), program.INTERRUPTED
         program.complain(f"interrupted: {output} holds the marks so far", "stlib.marking")
     with disk.whole_file(output) as part, open(part, "w", newline="", encoding="utf-8-sig") as file:  # for spreadsheets
         table = csv.DictWriter(file, ["student", *columns, "note"])
@@ -113,11 +113,11 @@ def mark_student(student, course, options):
 def mark_notebook(path, course, options):
     """Return the marks of one notebook, column -> 0 or 1, and a note."""
     try:
-        code = set(code_cells(path))
+        cells = code_cells(path)
     except Exception:  # whatever a file may hold
         return {}, "unreadable"
-    lesson = max(course.values(), key=lambda lesson: len(code & lesson["code"]))
-    if not code & lesson["code"]:
+    lesson = max(course.values(), key=lambda lesson: len(lesson["code"].intersection(cells)))
+    if not lesson["code"].intersection(cells):
         return {}, "not of this course"
     token, note = secrets.token_hex(), ""
     given = json.dumps({"token": token, "exercises": lesson["exercises"], "sources": CHECKS})
@@ -126,7 +126,7 @@ def mark_notebook(path, course, options):
         notebooks.mkdir()
         if (options.course.parent / "images").is_dir():
             shutil.copytree(options.course.parent / "images", Path(folder, "images"))
-        shutil.copy(path, notebooks / "submitted.ipynb")
+        (notebooks / "submitted.json").write_text(json.dumps(cells), encoding="utf-8")
         environment = os.environ | {"MPLBACKEND": "agg", "IPYTHONDIR": folder, "STLIB_NETWORK": "slim"}
         try:
             output = subprocess.run(
