@@ -25,14 +25,14 @@ EMBEDDED = {  # SHA-256 of the networks that come with the course
     "slim": "45bea51212866d8417d8d98477975a9a8d3ec9ec4a9766bd4ccec051f0283ed4",
     "vgg16": "d59ea6ddc78138a91a030b224e9f34c46cd7ab7c7c8cfdd567808dfea3c56410",
 }
-PAINTERS = {  # SHA-256; starry_night_flickers was trained without the stability term, for comparison
-    "starry_night": "a4ccf3cae6ab79b75e360251711441b1a282e0028fd1abe27292b094129382a1",
-    "great_wave": "0bd858d873e4d04ab21a7674daa072f8b8a32bc6177da4bd72ce3e6482b53fa9",
-    "village_street_auvers": "2a789ac09723324046000d7099e729ac176790468a93198f8d464a62ac1dfb16",
-    "composition_viii": "c7172499ea31cd6abf65e01226c7cddc72ecb520a3c1eb6d84d009f640ec11ed",
-    "citrus_slices": "3345cc77ba9cc85268cdb32199d6874e32e6ab70456a64313609353b38a10f9e",
-    "ocean_waves": "c586ac7295c5eff74eed2e388007ad932fc6ebaa2dd2829e58d5fa41bd60a59d",
-    "starry_night_flickers": "cff8ae60f61c2cd74297e31817906ed1efcd9945f8c59d7580ab65893607d661",
+PAINTERS = {  # SHA-256; starry_night_flickers went on without the stability term, for comparison
+    "starry_night": "a27e52b114f6588396188a03230ec44d9cf360d0aef58cfac5500a6032a8547e",
+    "great_wave": "05e065b30aa223eea7dadf634eac1663ba3725322fec15967f8288453445ba41",
+    "village_street_auvers": "bef21bf9db8444924de8137817166b20518d318c36eae6ceda317a41dced9618",
+    "composition_viii": "578cf530e32b0892017b6ff91a93bb8035d6e1e43fdda737b3aff99ad34da8ba",
+    "citrus_slices": "9b538508386630ac38c48437d667ff27e47bc20ac5a6e53133fb0b95fd16683b",
+    "ocean_waves": "0e5f1444ba74925b6b99bcc63670826ca5d07fa489524bedc9a3b295bfdca186",
+    "starry_night_flickers": "c4cd9f7f72646c8db27b58d880dbc1bf6abf256aca3b44cfc46193ff2a947869",
 }
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
 VGG19_URL = (

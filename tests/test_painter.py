@@ -120,13 +120,13 @@ def test_wrong_files_are_refused(tmp_path, random_painter):
         load_painter(tmp_path / "nowhere.npz")
 
 
-BOUNDS = {  # of content error and style error as VGG16 sees them on the lake at 256 px
-    "starry_night": (1.1, 0.255),  # measured: 0.951, 0.242; 0.827, 0.258 before the third training
-    "great_wave": (1.15, 0.297),  # measured: 1.023, 0.283; 0.823, 0.299 before
-    "village_street_auvers": (1.3, 0.33),  # measured: 1.149, 0.316; 1.046, 0.339 before
-    "composition_viii": (1.25, 0.37),  # measured: 1.100, 0.342
-    "citrus_slices": (1.2, 0.48),  # measured: 1.041, 0.444
-    "ocean_waves": (1.0, 0.24),  # measured: 0.846, 0.214
+BOUNDS = {  # of content error and style error as VGG16 sees them on the lake at 256 px, with grain
+    "starry_night": (1.15, 0.235),  # measured: 1.008, 0.219
+    "great_wave": (1.2, 0.27),  # measured: 1.052, 0.254
+    "village_street_auvers": (1.4, 0.3),  # measured: 1.232, 0.280
+    "composition_viii": (1.4, 0.3),  # measured: 1.239, 0.277
+    "citrus_slices": (1.4, 0.44),  # measured: 1.232, 0.410
+    "ocean_waves": (1.05, 0.21),  # measured: 0.894, 0.190
 }
 
 
@@ -149,4 +149,4 @@ def test_embedded_painters_paint_their_style_and_keep_the_photo(name, seen):
         for each in (F, P)
     )
     assert content_error < BOUNDS[name][0] and style_error < BOUNDS[name][1]
-    assert of_photo > 1.6 * style_error  # measured: 1.8 times (citrus) and more
+    assert of_photo > 1.6 * style_error  # measured: 2.0 times (citrus) and more
