@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from benchmarks.bench_painter import errors
 from conftest import ROOT, load_once
 
 from stlib import images, weights
-from stlib.losses import gram_per_position, relative_error
 from stlib.network import feature_extractor
 from stlib.painter import GRAIN, build_painter, grain_pattern, load_painter, paint
 from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
@@ -143,10 +143,6 @@ def test_embedded_painters_paint_their_style_and_keep_the_photo(name, seen):
     photo, features, P = seen
     F = features(paint(photo, load_painter(name), GRAIN)[None])
     S = features(images.load(ROOT / f"images/style/{name}.jpg", 256)[None])
-    content_error = np.mean([relative_error(F[k], P[k]) for k in CONTENT_LAYERS])
-    style_error, of_photo = (
-        np.mean([relative_error(gram_per_position(each[k]), gram_per_position(S[k])) for k in STYLE_LAYERS])
-        for each in (F, P)
-    )
+    (content_error, style_error), (_, of_photo) = errors(F, P, S), errors(P, P, S)
     assert content_error < BOUNDS[name][0] and style_error < BOUNDS[name][1]
     assert of_photo > 1.6 * style_error  # measured: 2.0 times (citrus) and more

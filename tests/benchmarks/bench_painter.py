@@ -59,7 +59,10 @@ def main():
 
 def report(name, function, photos, style, judge, *more):
     """Print a row: the mean errors of the photos' paintings."""
-    content_error, style_error = np.mean([errors(function(photo), photo, style, judge) for photo in photos], axis=0)
+    features = feature_extractor(judge, CONTENT_LAYERS + STYLE_LAYERS)
+    S = features(style[None])
+    each = [errors(features(function(photo)[None]), features(photo[None]), S) for photo in photos]
+    content_error, style_error = np.mean(each, axis=0)
     print(f"{name:40} {content_error:7.3f} {style_error:7.4f}", *more, flush=True)
 
 
@@ -77,10 +80,8 @@ def by_optimization(photo, style, network):
     return stylize(photo, style, network, size=SIZE).image
 
 
-def errors(painting, photo, style, network):
-    """Content and style error as `network` sees them, all style layers alike."""
-    features = feature_extractor(network, CONTENT_LAYERS + STYLE_LAYERS)
-    F, P, S = (features(image[None]) for image in (painting, photo, style))
+def errors(F, P, S):
+    """Content and style error of a painting, all style layers alike; F, P, S: features of it, its photo, the style."""
     content = [relative_error(F[k], P[k]) for k in CONTENT_LAYERS]
     style = [relative_error(gram_per_position(F[k]), gram_per_position(S[k])) for k in STYLE_LAYERS]
     return float(np.mean(content)), float(np.mean(style))
