@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 
+import nbformat
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -154,3 +155,16 @@ def test_stop(page):
     button(page, "Stop").click()
     assert says(page, "Stopped at").endswith("the picture so far is in the gallery.")
     assert button(page, "Show again").count() == 3
+
+
+def test_the_lessons_sliders_have_names(page, server, course):
+    cell = "from stlib.sliders import interact\ninteract(lambda degrees: print(degrees), degrees=(0, 345, 15));"
+    notebook = nbformat.read(course / "notebooks/S_studio.ipynb", as_version=4)
+    notebook.cells = [nbformat.v4.new_code_cell(cell)]
+    nbformat.write(notebook, course / "notebooks/sliders.ipynb")
+    page.goto(server + "doc/tree/notebooks/sliders.ipynb")
+    page.get_by_text("| Idle").wait_for()
+    page.locator(".jp-CodeCell .cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    page.get_by_role("slider", name="degrees").press("End")
+    page.locator("pre", has_text="345").wait_for()

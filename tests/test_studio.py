@@ -192,7 +192,7 @@ def test_an_error_while_painting_is_told(studio, monkeypatch):
     assert not studio.paint.disabled and studio.halt.disabled and not studio.gallery
 
 
-def test_stop_keeps_the_picture_so_far(studio, monkeypatch):
+def test_stop_keeps_the_picture_so_far(studio, course, monkeypatch):
     monkeypatch.setattr("stlib.settings.STEPS", 100_000)
     studio.paint.click()
     while "step " not in studio.picture.value:
@@ -204,6 +204,9 @@ def test_stop_keeps_the_picture_so_far(studio, monkeypatch):
     studio.thread.join()
     assert studio.status.text.startswith("Stopped at step ") and len(studio.gallery) == 1
     assert "stopped at step" in studio.current["about"] and studio.current["image"].shape == (43, 64, 3)
+    studio.save.click()
+    (saved,) = (course / "out").glob("*.png")
+    assert images.load_metadata(saved)["stopped"] in studio.current["about"]
 
 
 def test_a_new_studio_stops_the_old_one(studio, monkeypatch):

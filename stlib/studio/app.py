@@ -18,6 +18,7 @@ from stlib import compose, images
 from stlib.command.program import sentence
 from stlib.language import translate
 from stlib.settings import RECIPES, STYLE_LAYERS
+from stlib.sliders import Names
 from stlib.studio import recipe as recipes
 from stlib.studio import view
 
@@ -30,7 +31,7 @@ LINE = {"indent": False, "layout": widgets.Layout(width="95%")}
 
 
 class Status(anywidget.AnyWidget):
-    """One sentence; screen readers read it out when it changes. It names the sliders for them, too."""
+    """One sentence; screen readers read it out when it changes."""
 
     _esm = Path(__file__).with_name("status.js")
     text = traitlets.Unicode().tag(sync=True)
@@ -127,7 +128,8 @@ class Studio(widgets.VBox):
         sides = [widgets.VBox(side) for side in (left, right)]
         for side in sides:
             side.add_class("stlib-side")
-        super().__init__([widgets.HTML(view.CSS), widgets.Box(sides, layout=widgets.Layout(flex_flow="row wrap"))])
+        page = widgets.Box(sides, layout=widgets.Layout(flex_flow="row wrap"))
+        super().__init__([widgets.HTML(view.CSS), Names(), page])
         self._connect()
         threading.Thread(target=self._previews, daemon=True).start()
 
@@ -313,7 +315,8 @@ class Studio(widgets.VBox):
         finally:
             self.paint.disabled, self.halt.disabled = False, True
         about = view.describe(recipe) + (translate(f", stopped at {steps}") if result.interrupted else "")
-        made = dict(image=result.image, settings=result.settings, curves=view.curves(rows))
+        settings = result.settings | ({"stopped": steps} if result.interrupted else {})
+        made = dict(image=result.image, settings=settings, curves=view.curves(rows))
         self._add(made | dict(recipe=recipe, about=about))
         self._say(
             f"Stopped at {steps}: the picture so far is in the gallery."
@@ -370,7 +373,7 @@ def _heading(text, tag="h2"):
 def _upload(description, take, say):
     """A button for uploads; each file goes to `take(name, content)`, and what is wrong with it to `say`."""
     layout = widgets.Layout(width="max-content")
-    upload = widgets.FileUpload(description=translate(description), accept="image/*", layout=layout)
+    upload = widgets.FileUpload(description=translate(description), accept="image/*", icon="", layout=layout)
 
     def uploaded(change):
         for file in change["new"]:
