@@ -171,7 +171,8 @@ def resize(image, shape):
 
 def to_uint8(image):
     """Round an image or batch in [0, 1] to whole numbers in [0, 255]; what is outside is clipped."""
-    return np.uint8(np.rint(np.clip(image, 0, 1) * 255))
+    scaled = np.multiply(image, 255.0)  # the one copy that is made: it may be large
+    return np.uint8(np.rint(np.clip(scaled, 0, 255, out=scaled), out=scaled))
 
 
 def check_output(path, inputs=()):

@@ -87,6 +87,11 @@ def plan(content, style, network, settings):
     return scales
 
 
+def room_left(scale):
+    """The scale's room, less what this process holds by now beside its OWN: scales before leave gaps in the memory."""
+    return scale.room - max(0, psutil.Process().memory_info().rss - OWN)
+
+
 def _bytes_needed(network, layers, shape, method):
     # Measured at 512 and 1024 px: 1,120 bytes a pixel with slim (104 activations), 2,780 with VGG16 (296); 1,100 more
     # with L-BFGS-B. Some room on top.

@@ -17,10 +17,11 @@ RECIPES = {
 }
 RECIPES["vgg19"] = RECIPES["vgg16"]  # the same kind of network; expected, not tuned
 
-LARGE = 1024  # pixels: of two networks, the second paints the scales above
+LARGE = 1024  # pixels; above, little is left to change: fewer and smaller steps, and the second of two networks
 COARSEST = 256  # pixels, about: longest side of the first scale; each scale is 1.41 times the last
 STEPS, FEWER = 60, 0.64  # at the first scale, then 0.64 times as many
-FEWEST, FEWEST_LARGE = 20, 14  # at least so many, up to LARGE and above
+FEWEST, FEWEST_LARGE = 20, 10  # at least so many, up to LARGE and above
+GENTLER = 0.3  # times the learning rate above LARGE, where the first steps would bring grain that ten cannot remove
 EFFORTS = {"draft": 0.5, "normal": 1.0, "fine": 2.0}  # times that many steps
 REACH = 4  # pixels by which the picture moves at most
 OUTSIDE = 10.0  # weight of the mean squared distance of the values from [0, 1]
@@ -49,7 +50,8 @@ class Settings:
     init: where to start, "content", "style", "noise" (drawn with `seed`) or "image", one of your own.
     method: "pyramid", Adam on the bands of a picture that moves; "adam" on the pixels; or "lbfgs" on the pixels, whose
         steps are evaluations of the loss.
-    content_weight, learning_rate, style_layers: None stands for what suits the network (`of`).
+    content_weight, learning_rate, style_layers: None stands for what suits the network (`of`). Above 1,024 pixels the
+        learning rate is 0.3 times as large.
     memory: bytes that the process may take in all, about, TensorFlow's own 0.65 GB among them; None is all that is
         free. A picture that does not fit is computed in tiles, by the method "pyramid" only: the same picture up to
         rounding.

@@ -19,8 +19,8 @@ from stlib.large import rows as by_rows
 from stlib.large import tiles
 from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
 from stlib.network import feature_extractor, load_network
-from stlib.scales import plan
-from stlib.settings import OUTSIDE, REACH, TERMS, Settings, as_tuple
+from stlib.scales import plan, room_left
+from stlib.settings import GENTLER, LARGE, OUTSIDE, REACH, TERMS, Settings, as_tuple
 
 STATISTICS = {"gram": gram_per_position, "split": split_statistics}
 METHODS = {"pyramid": optimize.adam_on_bands, "adam": optimize.adam, "lbfgs": optimize.lbfgs}
@@ -101,10 +101,10 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     try:
         for number in range(first, len(scales) + 1):
             scale = scales[number - 1]
+            by_rows.give_back()
             if not state:
                 image = images.resize(_inside(image), scale.shape)[None]
             if scale.side:
-                by_rows.give_back()
                 image = by_rows.Rows(image[0], folder)
                 by_rows.to_files(state, folder)
             image = _paint(scale, content, style, image, on_step, state, folder)
@@ -120,6 +120,7 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
             "try a smaller learning rate or smaller weights.",
             stacklevel=2,
         )
+    by_rows.give_back()
     history = {name: np.array([row[name] for row in rows]) for name in (*TERMS, "total", "scale")}
     return Result(images.resize(_inside(image), scales[-1].shape), history, asdict(settings), interrupted, diverged)
 
@@ -159,13 +160,14 @@ def _losses(scale, folder):
     how = scale.network, settings.content_layers, tuple(settings.style_layers.items()), settings.statistics
     if scale.side is None:
         return _compile(*how)
-    large = tiles.Tiles(*how, scale.side, folder=folder, room=scale.room)
+    large = tiles.Tiles(*how, scale.side, folder=folder, room=room_left(scale))
     return large.content_targets, large.style_targets, large.value_and_gradient
 
 
 def _minimizer(scale, state, folder):
     """The method with its settings. state: see optimize.adam_on_bands; folder: of temporary files."""
     method, rate = scale.settings.method, scale.settings.learning_rate
+    rate *= GENTLER if max(scale.shape) > LARGE else 1
     if method != "pyramid":
         return METHODS[method] if method == "lbfgs" else functools.partial(METHODS[method], learning_rate=rate)
     if scale.side:

@@ -259,8 +259,14 @@ def test_no_scale_is_under_the_minimum():
     assert all(min(shape) >= 16 for shape in _scales((1000, 17), 1000, 5, 16))
 
 
-def test_large_scales_take_fewer_steps():
-    assert Settings(size=4096).counts() == [60, 38, 25, 20, 20, 14, 14, 14, 14]  # 256, 362, 512, 724, 1024, ...
+def test_large_scales_take_fewer_and_smaller_steps(network, lake, starry, monkeypatch):
+    assert Settings(size=4096).counts() == [60, 38, 25, 20, 20, 10, 10, 10, 10]  # 256, 362, 512, 724, 1024, ...
+    monkeypatch.setattr("stlib.stylize.LARGE", 70)
+    both = stylize(lake, starry, network, size=96, steps=(2, 2), learning_rate=0.02)
+    first = stylize(lake, starry, network, size=68, steps=(2,), learning_rate=0.02)
+    monkeypatch.setattr("stlib.stylize.LARGE", 100)
+    then = stylize(lake, starry, network, size=96, steps=(2,), learning_rate=0.02 * 0.3, init=first.image)
+    np.testing.assert_array_equal(both.image, then.image)
 
 
 def test_of_two_networks_the_second_paints_the_large_scales(network, lake, starry, monkeypatch):

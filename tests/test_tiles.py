@@ -2,6 +2,7 @@
 
 import functools
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from stlib.large.parts import cut_map, cut_network, margin
 from stlib.large.tiles import LARGEST, Tiles, bytes_needed, choose_side
 from stlib.losses import total_variation_loss
 from stlib.network import build_vgg, feature_extractor
-from stlib.scales import OWN
-from stlib.settings import CONTENT_LAYERS, OUTSIDE, RECIPES, STYLE_LAYERS
+from stlib.scales import OWN, plan, room_left
+from stlib.settings import CONTENT_LAYERS, OUTSIDE, RECIPES, STYLE_LAYERS, Settings
 from stlib.stylize import _compile, _in_turns, _moves, stylize
 
 STYLE = tuple(RECIPES["slim"]["style_layers"].items())
@@ -240,6 +241,14 @@ def test_a_picture_that_does_not_fit_is_painted_in_tiles(network, lake, starry):
     assert tiled.settings["memory"] == OWN + 9e7
     np.testing.assert_allclose(tiled.history["total"], whole.history["total"], rtol=1e-3)
     assert np.abs(tiled.image - whole.image).mean() < 1e-3
+
+
+def test_room_is_what_earlier_scales_left(network, lake, starry, monkeypatch):
+    scale = plan(lake, starry, network, Settings(size=96, memory=8e8))[-1]
+    for held, less in ((OWN / 2, 0), (OWN + 3e7, 3e7)):
+        process = SimpleNamespace(memory_info=lambda held=held: SimpleNamespace(rss=held))
+        monkeypatch.setattr("psutil.Process", lambda process=process: process)
+        assert room_left(scale) == scale.room - less
 
 
 def test_a_step_holds_the_gradient_alone(monkeypatch):

@@ -93,6 +93,7 @@ def adam_on_bands(value_and_gradient, image, steps, on_step, learning_rate=0.02,
         on_step(image, losses)
         change(state["bands"], picture(gradient), state["m"], state["v"], t, learning_rate)
         del gradient  # room for the next one
+        give_back()
         image, state["t"] = join(state["bands"], folder), t + 1
     return image
 
