@@ -87,9 +87,16 @@ def plan(content, style, network, settings):
     return scales
 
 
-def room_left(scale):
-    """The scale's room, less what this process holds by now beside its OWN: scales before leave gaps in the memory."""
-    return scale.room - max(0, psutil.Process().memory_info().rss - OWN)
+def fitted(scale):
+    """A Scale in tiles, fitted to what this process holds as it begins: scales before it leave gaps in the memory."""
+    room = scale.room - max(0, psutil.Process().memory_info().rss - OWN)
+    if room >= 0:
+        return scale._replace(room=room)
+    layers = {*scale.settings.content_layers, *scale.settings.style_layers}
+    shape = max(scale.shape, scale.style_shape, key=np.prod)
+    memory = tiles.bytes_needed(scale.network, layers, shape, scale.side) + room
+    side = tiles.choose_side(scale.network, layers, shape, memory) or tiles.smallest_side(scale.network, layers)
+    return scale._replace(side=side, room=0)
 
 
 def _bytes_needed(network, layers, shape, method):

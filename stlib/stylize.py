@@ -19,7 +19,7 @@ from stlib.large import rows as by_rows
 from stlib.large import tiles
 from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
 from stlib.network import feature_extractor, load_network
-from stlib.scales import plan, room_left
+from stlib.scales import fitted, plan
 from stlib.settings import GENTLER, LARGE, OUTSIDE, REACH, TERMS, Settings, as_tuple
 
 STATISTICS = {"gram": gram_per_position, "split": split_statistics}
@@ -160,7 +160,8 @@ def _losses(scale, folder):
     how = scale.network, settings.content_layers, tuple(settings.style_layers.items()), settings.statistics
     if scale.side is None:
         return _compile(*how)
-    large = tiles.Tiles(*how, scale.side, folder=folder, room=room_left(scale))
+    scale = fitted(scale)
+    large = tiles.Tiles(*how, scale.side, folder=folder, room=scale.room)
     return large.content_targets, large.style_targets, large.value_and_gradient
 
 

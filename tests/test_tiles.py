@@ -12,10 +12,10 @@ from conftest import load_once
 from stlib import optimize
 from stlib.large import rows, tiles
 from stlib.large.parts import cut_map, cut_network, margin
-from stlib.large.tiles import LARGEST, Tiles, bytes_needed, choose_side
+from stlib.large.tiles import LARGEST, Tiles, bytes_needed, choose_side, smallest_side
 from stlib.losses import total_variation_loss
 from stlib.network import build_vgg, feature_extractor
-from stlib.scales import OWN, plan, room_left
+from stlib.scales import OWN, fitted, plan
 from stlib.settings import CONTENT_LAYERS, OUTSIDE, RECIPES, STYLE_LAYERS, Settings
 from stlib.stylize import _compile, _in_turns, _moves, stylize
 
@@ -243,12 +243,23 @@ def test_a_picture_that_does_not_fit_is_painted_in_tiles(network, lake, starry):
     assert np.abs(tiled.image - whole.image).mean() < 1e-3
 
 
-def test_room_is_what_earlier_scales_left(network, lake, starry, monkeypatch):
-    scale = plan(lake, starry, network, Settings(size=96, memory=8e8))[-1]
-    for held, less in ((OWN / 2, 0), (OWN + 3e7, 3e7)):
-        process = SimpleNamespace(memory_info=lambda held=held: SimpleNamespace(rss=held))
-        monkeypatch.setattr("psutil.Process", lambda process=process: process)
-        assert room_left(scale) == scale.room - less
+def test_a_scale_fits_into_what_earlier_ones_left(network, lake, starry, monkeypatch):
+    scale = plan(lake, starry, network, Settings(size=320, memory=7.4e8))[-1]
+    layers = {*CONTENT_LAYERS, *dict(STYLE)}
+    needed = functools.partial(bytes_needed, network, layers, max(scale.shape, scale.style_shape, key=np.prod))
+
+    def held(memory):
+        process = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=memory))
+        monkeypatch.setattr("psutil.Process", lambda: process)
+        return fitted(scale)
+
+    assert held(OWN / 2) == scale and scale.room > 0
+    assert held(OWN + scale.room / 2) == scale._replace(room=scale.room / 2)
+    more = scale.room + 5e6
+    smaller = held(OWN + more)
+    assert smaller.side < scale.side and smaller.room == 0
+    assert needed(smaller.side) <= needed(scale.side) - 5e6
+    assert held(1e12).side == smallest_side(network, layers)
 
 
 def test_a_step_holds_the_gradient_alone(monkeypatch):
