@@ -13,6 +13,7 @@ from stlib.network import check_layers, floats_per_pixel, minimum_side
 from stlib.settings import LARGE, REACH, Settings, as_tuple
 
 OWN = 0.65e9  # bytes that the process takes for a small picture: TensorFlow and what it has compiled, a network
+ANOTHER = 0.15e9  # for a second network, and what is compiled of it
 
 
 class Scale(NamedTuple):
@@ -43,7 +44,7 @@ def plan(content, style, network, settings):
     size, shapes = settings.size, (style.shape, content.shape)
     smallest = max(-(-minimum * max(shape[:2]) // min(shape[:2])) for shape in shapes)
     free = psutil.virtual_memory().available
-    own = OWN + 4 * sum(map(math.prod, shapes))  # is in `settings.memory`, not in what is free
+    own = OWN + ANOTHER * (len(networks) - 1) + 4 * sum(map(math.prod, shapes))  # in `settings.memory`, not in `free`
     own = own if settings.memory and settings.memory - own < free else 0
     memory = settings.memory - own if own else free
 
