@@ -101,7 +101,8 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     try:
         for number in range(first, len(scales) + 1):
             scale = scales[number - 1]
-            by_rows.give_back()
+            if scale.side:
+                by_rows.give_back()
             if not state:
                 image = images.resize(_inside(image), scale.shape)[None]
             if scale.side:
@@ -120,7 +121,8 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
             "try a smaller learning rate or smaller weights.",
             stacklevel=2,
         )
-    by_rows.give_back()
+    if scales[-1].side:
+        by_rows.give_back()
     history = {name: np.array([row[name] for row in rows]) for name in (*TERMS, "total", "scale")}
     return Result(images.resize(_inside(image), scales[-1].shape), history, asdict(settings), interrupted, diverged)
 

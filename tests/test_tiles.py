@@ -255,8 +255,7 @@ def test_a_scale_fits_into_what_earlier_ones_left(network, lake, starry, monkeyp
 
     assert held(OWN / 2) == scale and scale.room > 0
     assert held(OWN + scale.room / 2) == scale._replace(room=scale.room / 2)
-    more = scale.room + 5e6
-    smaller = held(OWN + more)
+    smaller = held(OWN + scale.room + 5e6)
     assert smaller.side < scale.side and smaller.room == 0
     assert needed(smaller.side) <= needed(scale.side) - 5e6
     assert held(1e12).side == smallest_side(network, layers)
