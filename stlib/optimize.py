@@ -5,10 +5,15 @@ of the total with respect to the image, (1, h, w, 3). `on_step(image, losses)` s
 computed, starting image included. All return the image after `steps` evaluations.
 """
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from stlib import pyramid
+
+# Without AutoGraph, which looks for `if` and `for` of tensors to translate: there are none, and it takes a second.
+compiled = functools.partial(tf.function, autograph=False)
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.99, 1e-7
 BAND_RATES = (0.5, 0.75, 1.0, 1.0, 1.0)  # fine to coarse: slow fine bands keep grain out
@@ -52,7 +57,7 @@ IMAGE, SCALAR = tf.TensorSpec((1, None, None, 3)), tf.TensorSpec(())  # one trac
 BANDS = [IMAGE] * pyramid.LEVELS
 
 
-@tf.function(input_signature=[BANDS, IMAGE, BANDS, BANDS, SCALAR, SCALAR])
+@compiled(input_signature=[BANDS, IMAGE, BANDS, BANDS, SCALAR, SCALAR])
 def _bands_step(bands, gradient, m, v, t, learning_rate):
     with tf.GradientTape() as tape:
         tape.watch(bands)
@@ -65,7 +70,7 @@ def _bands_step(bands, gradient, m, v, t, learning_rate):
     return pyramid.join(bands), bands, m, v
 
 
-@tf.function(input_signature=[IMAGE] * 4 + [SCALAR] * 2)
+@compiled(input_signature=[IMAGE] * 4 + [SCALAR] * 2)
 def _pixels_step(image, gradient, m, v, t, learning_rate):
     step, m, v = _adam_step(gradient, m, v, t, learning_rate)
     return tf.clip_by_value(image - step, 0, 1), m, v

@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from stlib import images
 from stlib import weights as files
+from stlib.optimize import compiled
 
 WIDTHS, BLOCKS = (16, 32, 64), 4  # channels at full, half and quarter size; residual blocks at quarter size
 MINIMUM_SIDE, STRIDE = 16, 4  # pixels
@@ -92,4 +93,4 @@ def paint(image, painter, grain=0):
 
 @functools.lru_cache(maxsize=8)
 def _compile(painter):
-    return tf.function(painter, input_signature=[tf.TensorSpec((1, None, None, 3))])
+    return compiled(painter, input_signature=[tf.TensorSpec((1, None, None, 3))])

@@ -19,8 +19,8 @@ RECIPES["vgg19"] = RECIPES["vgg16"]  # the same kind of network; expected, not t
 
 LARGE = 1024  # pixels; above, little is left to change: fewer and smaller steps, and the second of two networks
 COARSEST = 256  # pixels, about: longest side of the first scale; each scale is 1.41 times the last
-STEPS, FEWER = 60, 0.64  # at the first scale, then 0.64 times as many
-FEWEST, FEWEST_LARGE = 20, 10  # at least so many, up to LARGE and above
+STEPS = 60, 38, 20  # at the first scales, then as many as at the last of these
+STEPS_LARGE = 10  # above LARGE
 GENTLER = 0.3  # times the learning rate above LARGE, where the first steps would bring grain that ten cannot remove
 EFFORTS = {"draft": 0.5, "normal": 1.0, "fine": 2.0}  # times that many steps
 REACH = 4  # pixels by which the picture moves at most
@@ -107,8 +107,8 @@ class Settings:
         if self.steps in EFFORTS:
             scales = 1 + max(0, round(2 * np.log2(self.size / COARSEST)))
             sizes = [self.size * 2 ** (-k / 2) for k in reversed(range(scales))]
-            least = [FEWEST if size <= LARGE else FEWEST_LARGE for size in sizes]
-            return [round(EFFORTS[self.steps] * max(least[k], STEPS * FEWER**k)) for k in range(scales)]
+            normal = [STEPS_LARGE if size > LARGE else (*STEPS, *STEPS[-1:] * k)[k] for k, size in enumerate(sizes)]
+            return [round(EFFORTS[self.steps] * count) for count in normal]
         counts = as_tuple(self.steps)
         if not counts or not all(isinstance(count, (int, np.integer)) and count >= 1 for count in counts):
             raise ValueError(

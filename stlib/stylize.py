@@ -232,16 +232,16 @@ def _compile(network, content_layers, style_layers, statistics):
     P_spec = {layer: tf.TensorSpec((1, None, None, features.output[layer].shape[-1])) for layer in content_layers}
     A_spec = {layer: tf.TensorSpec((None, features.output[layer].shape[-1])) for layer in style_weights}
 
-    @tf.function(input_signature=[image, move])
+    @optimize.compiled(input_signature=[image, move])
     def content_targets(content, move):
         return content_features(moved(content, move))
 
-    @tf.function(input_signature=[image])
+    @optimize.compiled(input_signature=[image])
     def style_targets(style):
         S = features(style)
         return {layer: statistics(S[layer]) for layer in style_weights}
 
-    @tf.function(input_signature=[image, move, P_spec, A_spec, {name: optimize.SCALAR for name in TERMS}])
+    @optimize.compiled(input_signature=[image, move, P_spec, A_spec, {name: optimize.SCALAR for name in TERMS}])
     def value_and_gradient(image, move, P, A, weights):
         with tf.GradientTape() as tape:
             tape.watch(image)

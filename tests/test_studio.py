@@ -29,8 +29,7 @@ def course(tmp_path, monkeypatch, network):
         shutil.copy(ROOT / f"images/{name}.jpg", tmp_path / f"images/{name}.jpg")
     monkeypatch.setattr(recipe, "network_of", lambda name: network)
     monkeypatch.setattr("stlib.network.load_network", lambda name: network)  # the code that is shown loads it again
-    monkeypatch.setattr("stlib.settings.STEPS", 3)
-    monkeypatch.setattr("stlib.settings.FEWEST", 2)
+    monkeypatch.setattr("stlib.settings.STEPS", (3,))
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
     return tmp_path
@@ -193,7 +192,7 @@ def test_an_error_while_painting_is_told(studio, monkeypatch):
 
 
 def test_stop_keeps_the_picture_so_far(studio, course, monkeypatch):
-    monkeypatch.setattr("stlib.settings.STEPS", 100_000)
+    monkeypatch.setattr("stlib.settings.STEPS", (100_000,))
     studio.paint.click()
     while "step " not in studio.picture.value:
         assert studio.thread.is_alive()
@@ -210,7 +209,7 @@ def test_stop_keeps_the_picture_so_far(studio, course, monkeypatch):
 
 
 def test_a_new_studio_stops_the_old_one(studio, monkeypatch):
-    monkeypatch.setattr("stlib.settings.STEPS", 100_000)
+    monkeypatch.setattr("stlib.settings.STEPS", (100_000,))
     studio.paint.click()
     new = Studio()
     studio.thread.join(timeout=60)

@@ -137,10 +137,10 @@ def test_steps_by_word():
         ("normal", 96): [60],
         ("normal", 256): [60],
         ("normal", 320): [60, 38],
-        ("normal", 512): [60, 38, 25],
-        ("normal", 1024): [60, 38, 25, 20, 20],
-        ("draft", 512): [30, 19, 12],
-        ("fine", 512): [120, 77, 49],
+        ("normal", 512): [60, 38, 20],
+        ("normal", 1024): [60, 38, 20, 20, 20],
+        ("draft", 512): [30, 19, 10],
+        ("fine", 512): [120, 76, 40],
         (7, 512): [7],
         ((4, 3), 512): [4, 3],
     }
@@ -260,7 +260,7 @@ def test_no_scale_is_under_the_minimum():
 
 
 def test_large_scales_take_fewer_and_smaller_steps(network, lake, starry, monkeypatch):
-    assert Settings(size=4096).counts() == [60, 38, 25, 20, 20, 10, 10, 10, 10]  # 256, 362, 512, 724, 1024, ...
+    assert Settings(size=4096).counts() == [60, 38, 20, 20, 20, 10, 10, 10, 10]  # 256, 362, 512, 724, 1024, ...
     monkeypatch.setattr("stlib.stylize.LARGE", 70)
     both = stylize(lake, starry, network, size=96, steps=(2, 2), learning_rate=0.02)
     first = stylize(lake, starry, network, size=68, steps=(2,), learning_rate=0.02)

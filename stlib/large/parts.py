@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from stlib.losses import gram_matrix
 from stlib.network import check_layers, floats, preprocess, until_deepest
+from stlib.optimize import compiled
 
 CUT = "block3_pool"
 
@@ -98,10 +99,10 @@ class Part:
             "content": {k: tf.TensorSpec(()) for k in self.content_layers},
             "output": maps(self.output),
         }
-        self.features = tf.function(self._content, input_signature=[x, own])
-        self.moments = tf.function(lambda x, own: self._sums(x, own, {}, {}, {}), input_signature=[x, own])
-        self.sums = tf.function(self._sums, input_signature=arguments)
-        self.gradient = tf.function(self._gradient, input_signature=[*arguments, slopes])
+        self.features = compiled(self._content, input_signature=[x, own])
+        self.moments = compiled(lambda x, own: self._sums(x, own, {}, {}, {}), input_signature=[x, own])
+        self.sums = compiled(self._sums, input_signature=arguments)
+        self.gradient = compiled(self._gradient, input_signature=[*arguments, slopes])
 
     def tiles(self, start, side):
         """Yield (number, tile, x): the tiles of the map that the part starts from, (h, w, N); x: (1, h', w', N)."""

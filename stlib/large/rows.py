@@ -173,7 +173,7 @@ def adjoint(large, small):
     return [each.T.tocsr() for each in weights(large, small)]
 
 
-@tf.function(input_signature=[tf.TensorSpec((None, None, 3))] * 3 + [optimize.SCALAR] * 2)
+@optimize.compiled(input_signature=[tf.TensorSpec((None, None, 3))] * 3 + [optimize.SCALAR] * 2)
 def _adam(gradient, m, v, t, learning_rate):
     step, m, v = optimize._adam_step(gradient, m, v, t, learning_rate)
     return optimize.COLOR_RATES * step, m, v

@@ -22,6 +22,7 @@ from stlib.checkpoint import digest
 from stlib.command import program
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_network
+from stlib.optimize import compiled
 from stlib.painter import GRAIN, PATTERN, build_painter, grain_pattern, load_painter
 from stlib.settings import CONTENT_LAYERS, REACH, STYLE_LAYERS
 from stlib.stylize import moved
@@ -80,7 +81,7 @@ class PainterTraining(Training):
         self.optimizer = keras.optimizers.Adam(rate)
         self.optimizer.build(self.painter.trainable_variables)
         self.state = [*self.painter.variables, *self.optimizer.variables]
-        self._compiled = tf.function(self._train_step)
+        self._compiled = compiled(self._train_step)
 
     def losses(self, batch, noise, move, grain=0.0):
         """The losses of the paintings of a batch, (B, h, w, 3), seen with `grain`, (h, w, 3), after a move (see
@@ -93,7 +94,7 @@ class PainterTraining(Training):
         P, F = self.content_features(batch), self.features(painted)
         losses = {
             "content": tf.reduce_mean(
-                [relative_error(F[k][b], P[k][b]) for k in CONTENT_LAYERS for b in range(len(batch))]
+                [relative_error(F[k][b], P[k][b]) for k in CONTENT_LAYERS for b in range(batch.shape[0])]
             ),
             "style": self.style_loss(F, self.targets[0]) / len(self.targets),
             "total_variation": total_variation_loss(painted),

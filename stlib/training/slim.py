@@ -19,6 +19,7 @@ import tensorflow as tf
 from stlib import disk, images
 from stlib.command import program
 from stlib.network import build_network, feature_extractor, load_network, preprocess
+from stlib.optimize import compiled
 from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
 from stlib.stylize import stylize
 from stlib.training.loop import SIDE, Training, read_pictures
@@ -100,7 +101,7 @@ class Distillation(Training):
         self.optimizer.build(self.weights)
         fixed = [each for part in (self.means, self.centers) for [each] in part.values()]
         self.state = [*self.weights, *self.optimizer.variables, *fixed, self.painted]
-        self._compiled = tf.function(self._train_step)
+        self._compiled = compiled(self._train_step)
 
     def arrays(self):
         """The student as it is saved: without the means, each channel in the units of `units`."""
