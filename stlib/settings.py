@@ -107,7 +107,8 @@ class Settings:
         if self.steps in EFFORTS:
             scales = 1 + max(0, round(2 * np.log2(self.size / COARSEST)))
             sizes = [self.size * 2 ** (-k / 2) for k in reversed(range(scales))]
-            normal = [STEPS_LARGE if size > LARGE else (*STEPS, *STEPS[-1:] * k)[k] for k, size in enumerate(sizes)]
+            last = len(STEPS) - 1
+            normal = [STEPS_LARGE if size > LARGE else STEPS[min(k, last)] for k, size in enumerate(sizes)]
             return [round(EFFORTS[self.steps] * count) for count in normal]
         counts = as_tuple(self.steps)
         if not counts or not all(isinstance(count, (int, np.integer)) and count >= 1 for count in counts):
