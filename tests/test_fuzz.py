@@ -79,7 +79,7 @@ def picture(kind, height, width):
     return np.full((height, width, 3), {"black": 0.0, "white": 1.0, "gray": 0.5}[kind])
 
 
-@settings(max_examples=45)
+@settings(max_examples=30)
 @given(
     sides=st.tuples(SIDES, SIDES, SIDES, SIDES),
     kinds=st.tuples(KINDS, KINDS),

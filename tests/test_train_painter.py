@@ -106,14 +106,14 @@ def move(batch, down, right):
     return padded[:, down : down + batch.shape[1], right : right + batch.shape[2]]
 
 
-def test_a_short_run_learns_and_its_file_paints(style, pictures, network, tmp_path, capsys):
+def test_a_short_run_learns_and_its_file_paints(style, pictures, network, tmp_path, capsys, monkeypatch):
     for k, picture in enumerate(pictures):
         images.save(picture / 255.0, tmp_path / f"photos/{k}.png")
     (tmp_path / "photos/broken.png").write_bytes(b"PNG")
     images.save(style, tmp_path / "style.png")
     out = tmp_path / "new/painter.npz"
     command = ["--style", str(tmp_path / "style.png"), "--images", str(tmp_path / "photos"), "--network", "slim"]
-    assert main(["painter", *command, "--out", str(out), "--steps", "36"]) == 0
+    assert main(["painter", *command, "--out", str(out), "--steps", "24"]) == 0
     printed = capsys.readouterr()
     assert "broken.png cannot be read" in printed.err and "last steps: content" in printed.out
     assert [path.name for path in out.parent.iterdir()] == ["painter.npz"]  # and no checkpoint
@@ -122,9 +122,10 @@ def test_a_short_run_learns_and_its_file_paints(style, pictures, network, tmp_pa
     before = training.losses(*given)
     training.painter.set_weights(learned.get_weights())
     after = training.losses(*given)
-    assert before["total"] / after["total"] > 1.6  # measured: 2.5
+    assert before["total"] / after["total"] > 1.6  # measured: 2.4
     assert paint(images.load(STYLE, 50), learned).shape == images.load(STYLE, 50).shape
-    # It goes on from there, slower: two steps change little.
+    # It goes on from there, slower: two steps change little. (Compiling takes longer than these steps.)
+    monkeypatch.setattr(train_painter, "compiled", lambda function: function)
     assert main(["painter", *command, "--start", str(out), "--out", str(tmp_path / "more.npz"), "--steps", "2"]) == 0
     for before, after in zip(learned.get_weights(), load_painter(tmp_path / "more.npz").get_weights()):
         assert np.abs(after - before).max() < 4 * train_painter.LATER_RATE
