@@ -26,13 +26,13 @@ EMBEDDED = {  # SHA-256 of the networks that come with the course
     "vgg16": "d59ea6ddc78138a91a030b224e9f34c46cd7ab7c7c8cfdd567808dfea3c56410",
 }
 PAINTERS = {  # SHA-256; starry_night_flickers went on without the stability term, for comparison
-    "starry_night": "a27e52b114f6588396188a03230ec44d9cf360d0aef58cfac5500a6032a8547e",
-    "great_wave": "05e065b30aa223eea7dadf634eac1663ba3725322fec15967f8288453445ba41",
-    "village_street_auvers": "bef21bf9db8444924de8137817166b20518d318c36eae6ceda317a41dced9618",
-    "composition_viii": "578cf530e32b0892017b6ff91a93bb8035d6e1e43fdda737b3aff99ad34da8ba",
-    "citrus_slices": "9b538508386630ac38c48437d667ff27e47bc20ac5a6e53133fb0b95fd16683b",
-    "ocean_waves": "0e5f1444ba74925b6b99bcc63670826ca5d07fa489524bedc9a3b295bfdca186",
-    "starry_night_flickers": "c4cd9f7f72646c8db27b58d880dbc1bf6abf256aca3b44cfc46193ff2a947869",
+    "starry_night": "5a93855dcbd2c283cb01798f8b9e57935786cd558959d9589d1815a1f80e782d",
+    "great_wave": "731a9ac7b0adf079d028009c0b41e2ece38ea971b6dbc1fbe42577cac9fa8ae2",
+    "village_street_auvers": "52a005351881c1a9069dc0f72637c4e3761b3c2a6908db734888e50693045e3a",
+    "composition_viii": "35a187f020ffd8c493bc6c934ca7b045a5b1379923f27bb0ccb789b2fbe7ba8c",
+    "citrus_slices": "ad4737a0f1024f6f395c6e759de7bddf93ff31ad355b9157763c7ad6f407bf8e",
+    "ocean_waves": "d0919022b58a069decd2ff0d96266c18e13bcfc8b72326341a34eadb82363147",
+    "starry_night_flickers": "0df2952facb2cf1e27098b008ad711396633b0e26f8570241fd3b4c4c12c1a3b",
 }
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
 VGG19_URL = (

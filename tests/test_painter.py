@@ -97,7 +97,7 @@ def test_grain_is_smooth_noise_that_tiles():
 def test_grain_gives_an_even_area_strokes():
     even, painter = np.full((64, 600, 3), 0.5, np.float32), load_painter("starry_night")
     plain, grained = paint(even, painter)[16:-16, 16:-16], paint(even, painter, GRAIN)[16:-16, 16:-16]
-    assert grained.std(axis=(0, 1)).mean() > 100 * plain.std(axis=(0, 1)).mean()  # measured: 0.14 and 0.00005
+    assert grained.std(axis=(0, 1)).mean() > 100 * plain.std(axis=(0, 1)).mean()  # measured: 0.15 and 0.00005
     np.testing.assert_array_equal(paint(even, painter, GRAIN)[16:-16, 16:-16], grained)
 
 
@@ -121,12 +121,12 @@ def test_wrong_files_are_refused(tmp_path, random_painter):
 
 
 BOUNDS = {  # of content error and style error as VGG16 sees them on the lake at 256 px, with grain
-    "starry_night": (1.15, 0.235),  # measured: 1.008, 0.219
-    "great_wave": (1.2, 0.27),  # measured: 1.052, 0.254
-    "village_street_auvers": (1.4, 0.3),  # measured: 1.232, 0.280
-    "composition_viii": (1.4, 0.3),  # measured: 1.239, 0.277
-    "citrus_slices": (1.4, 0.44),  # measured: 1.232, 0.410
-    "ocean_waves": (1.05, 0.21),  # measured: 0.894, 0.190
+    "starry_night": (1.3, 0.2),  # measured: 1.157, 0.185
+    "great_wave": (1.3, 0.23),  # measured: 1.181, 0.215
+    "village_street_auvers": (1.45, 0.26),  # measured: 1.322, 0.239
+    "composition_viii": (1.6, 0.22),  # measured: 1.457, 0.197
+    "citrus_slices": (1.8, 0.37),  # measured: 1.644, 0.344
+    "ocean_waves": (1.05, 0.2),  # measured: 0.928, 0.186
 }
 
 
@@ -145,4 +145,4 @@ def test_embedded_painters_paint_their_style_and_keep_the_photo(name, seen):
     S = features(images.load(ROOT / f"images/style/{name}.jpg", 256)[None])
     (content_error, style_error), (_, of_photo) = errors(F, P, S), errors(P, P, S)
     assert content_error < BOUNDS[name][0] and style_error < BOUNDS[name][1]
-    assert of_photo > 1.6 * style_error  # measured: 2.0 times (citrus) and more
+    assert of_photo > 1.9 * style_error  # measured: 2.3 times (citrus) and more

@@ -30,7 +30,7 @@ from stlib.training.loop import Training, read_pictures
 
 CROP = 256  # pixels
 STYLE_SIZES = (384, 192, 96)  # longest side of the painting, at each size at which styles are compared
-CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT = 0.1, 2.0  # the weight of the style is 1
+CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT = 0.05, 2.0  # the weight of the style is 1
 LAYER_WEIGHTS = dict(zip(STYLE_LAYERS, (2, 1, 1, 1, 1)))  # the first has the colors
 WITHOUT = 0.25  # share of the steps without grain, since films have none
 NOISE = 0.04  # standard deviation of the noise under which the painting should stay the same
