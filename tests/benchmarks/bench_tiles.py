@@ -42,9 +42,11 @@ def main():
             grown.append((size, rate, most / 1e9))
             print(f"{size:5} px: tile {side}, {rate:.2f} s a million pixels, peak {most / 1e9:.2f} GB", flush=True)
         for axis, values in zip(axes, list(zip(*grown))[1:]):
-            axis.loglog(sizes, values, marker="o" if name == "slim" else "s", label=name)
+            axis.semilogx(sizes, values, marker="o" if name == "slim" else "s", label=name)
     for axis, label in zip(axes, ("seconds for a million pixels", "peak in GB")):
-        axis.set(xlabel="longest side in pixels", ylabel=label)
+        axis.set(xlabel="longest side in pixels", ylabel=label, ylim=(0, None))
+        axis.set_xticks([512, 1024, 2048, 4096], ["512", "1,024", "2,048", "4,096"])
+        axis.minorticks_off()
         axis.legend()
     out = Path(__file__).parents[2] / "out/growth.png"
     out.parent.mkdir(exist_ok=True)
