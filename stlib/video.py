@@ -19,8 +19,8 @@ from stlib import disk, images
 
 FORMATS = {".mp4": ("mp4", {"movflags": "+faststart"}), ".webm": ("webm", {})}  # of paintings, with their options
 ENDINGS = (*FORMATS, *".3gp .avi .flv .m2ts .m4v .mkv .mov .mpeg .mpg .mts .ogv .wmv".split())
-# H.264 without frames that wait for later ones: segments follow each other. The same bits each time: not with
-# x264's mbtree, with which one of some 20 small videos comes out otherwise; and VP9 on one thread.
+# H.264 without frames that wait for later ones: segments follow each other. For the same bits each time
+# without mbtree, with which x264 writes a small video otherwise now and then, and VP9 on one thread.
 ENCODERS = {
     ".mp4": ("libx264", {"crf": "16", "bf": "0", "mbtree": "0"}),
     ".webm": ("libvpx-vp9", {"crf": "24", "b": "0", "cpu-used": "4", "threads": "1"}),
