@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stlib import disk
+from stlib.settings import as_tuple
 
 EVERY = 60  # seconds of work that may be lost
 
@@ -68,6 +69,11 @@ def digest(*arrays):
     for array in arrays:
         whole.update(np.ascontiguousarray(array))
     return whole.hexdigest()
+
+
+def weights_of(network):
+    """The arrays of a network, or of several, for `digest`: a name says too little of what a file holds."""
+    return [array for each in as_tuple(network) for array in each.get_weights()]
 
 
 def path_of(picture):

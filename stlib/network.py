@@ -34,20 +34,24 @@ def load_network(name=None, pooling="max"):
         return build_network(files.read_embedded(name), pooling, name)
     if Path(name).suffix == ".npz":
         return build_network(files.read_npz(Path(name)), pooling)
-    path = files.vgg19_file() if name == "vgg19" else Path(name)
-    network = files.read_published(path, [build_vgg(VGG19, pooling=pooling), build_vgg(VGG16, pooling=pooling)])
+    published = [build_vgg(VGG19, pooling=pooling), build_vgg(VGG16, pooling=pooling)]  # before a download of 80 MB
+    network = files.read_published(files.vgg19_file() if name == "vgg19" else Path(name), published)
     network.trainable = False
     return network
 
 
-def build_network(arrays, pooling="max", name="slim"):
+def build_network(arrays, pooling="max", name=None):
     """Build a frozen network of VGG's kind from {layer: [kernel, bias]}, up to the last layer given.
 
     kernel: (3, 3, in, out), bias: (out,); how many convolutions a block has, and its channels, are theirs.
+    name: by which settings.RECIPES knows it; None is "vgg16" or "vgg19" if it has their channels, else "slim".
     """
     blocks = [[layer for layer in arrays if layer.startswith(f"block{block}_")] for block in range(1, 6)]
     blocks = [block for block in blocks if block]
-    whole = build_vgg([len(block) for block in blocks], [len(arrays[block[0]][1]) for block in blocks], pooling, name)
+    counts, widths = [len(block) for block in blocks], tuple(len(arrays[block[0]][1]) for block in blocks)
+    real = "vgg19" if 4 in counts else "vgg16"
+    name = name or (real if widths == WIDTHS[: len(widths)] else "slim")
+    whole = build_vgg(counts, widths, pooling, name)
     network = keras.Model(whole.input, whole.get_layer(list(arrays)[-1]).output, name=name)
     for layer, values in arrays.items():
         network.get_layer(layer).set_weights(values)

@@ -50,13 +50,13 @@ def _convolution(x, width, kernel, strides=1, activation="relu", name=None):
 def load_painter(name):
     """Load a painter, a Keras model as `build_painter` makes it.
 
-    name: one of weights.PAINTERS, such as "starry_night", or the path of a file from train_painter (.npz).
+    name: one of weights.PAINTERS, such as "starry_night", or the path of a file that the training of one wrote (.npz).
     Raises ValueError or FileNotFoundError in one sentence.
     """
     painter, arrays = build_painter(), files.read_painter(name)
     shapes = {variable.path: tuple(variable.shape) for variable in painter.variables}
     if {variable: values.shape for variable, values in arrays.items()} != shapes:
-        raise ValueError(f"{name} holds other arrays than a painter: give a file that train_painter wrote.")
+        raise ValueError(f"{name} holds other arrays than a painter: give a file that the training of a painter wrote.")
     painter.set_weights([arrays[variable] for variable in shapes])
     return painter
 

@@ -94,6 +94,8 @@ class Settings:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, choices))}.")
         if self.memory is not None and not (isinstance(self.memory, (int, float)) and self.memory > 0):
             raise ValueError(f"memory is {self.memory!r}, expected a number of bytes above 0, such as 2e9.")
+        if not (isinstance(self.seed, (int, np.integer)) and self.seed >= 0):
+            raise ValueError(f"seed is {self.seed!r}, expected a whole number from 0 up.")
         images.fit((1, 1), self.size)  # says what is wrong with a size
         self.counts()
 

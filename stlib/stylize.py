@@ -75,6 +75,8 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     """
     content, style = images.as_image(content, "content"), images.as_image(style, "style")
     network = _default_network(os.environ.get("STLIB_NETWORK")) if network is None else network
+    if isinstance(network, str):
+        raise ValueError(f"network is {network!r}, expected a network: load_network({network!r}) loads it.")
     settings = Settings(init=init if isinstance(init, str) else "image", **settings)
     scales = plan(content, style, network, settings)
     settings = scales[0].settings if len(as_tuple(network)) == 1 else settings
@@ -183,7 +185,7 @@ def _checkpoint(path, settings, network, content, style, start):
         raise ValueError(f"A checkpoint is kept by the method 'pyramid' only, and method is {settings.method!r}.")
     made = dict(content=content, style=style, start=start if settings.init == "image" else np.zeros(0))
     made = {name: checkpoint.digest(each) for name, each in made.items()} | asdict(settings)
-    made["network"] = checkpoint.digest(*(array for each in as_tuple(network) for array in each.get_weights()))
+    made["network"] = checkpoint.digest(*checkpoint.weights_of(network))
     del made["memory"]  # tiles give the same picture
     return checkpoint.Checkpoint(path, made)
 

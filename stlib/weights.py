@@ -77,13 +77,14 @@ def read_npz(path):
             channels = len(bias)
     except Exception as error:  # NumPy raises almost any type for a broken or foreign file
         raise ValueError(
-            f"{path} is not a network, expected a file (.npz) that train_slim wrote: copy it again, or name another."
+            f"{path} is not a network, expected a file (.npz) that the training of slim wrote: "
+            "copy it again, or name another."
         ) from error
     return arrays
 
 
 def read_painter(name):
-    """Read a painter as {variable: array}: one of PAINTERS, or the path of a file that train_painter wrote.
+    """Read a painter as {variable: array}: one of PAINTERS, or the path of a file that the training of a painter wrote.
 
     Raises ValueError if a single byte of an embedded one was changed or if the file is no archive of arrays,
     FileNotFoundError if there is no such file.
@@ -91,7 +92,8 @@ def read_painter(name):
     path = _published(f"painter_{name}", PAINTERS[name]) if name in PAINTERS else Path(name)
     if not path.exists():
         raise FileNotFoundError(
-            f"There is no painter {name}: give one of {', '.join(PAINTERS)}, or the path of a file from train_painter."
+            f"There is no painter {name}: give one of {', '.join(PAINTERS)}, "
+            "or the path of a file that the training of one wrote."
         )
     check_file(path, "a painter")
     try:
@@ -99,7 +101,8 @@ def read_painter(name):
             return {variable: np.float32(arrays[variable]) for variable in arrays}
     except Exception as error:  # NumPy raises almost any type for a broken or foreign file
         raise ValueError(
-            f"{path} is not a painter, expected a file (.npz) that train_painter wrote: copy it again, or name another."
+            f"{path} is not a painter, expected a file (.npz) that the training of a painter wrote: "
+            "copy it again, or name another."
         ) from error
 
 
@@ -185,7 +188,7 @@ def _download(url, path):
     except (OSError, http.client.HTTPException) as error:  # no network, a refusal, a time-out, a broken answer
         raise OSError(
             f"VGG19 could not be downloaded ({one_line(error)}): try again later, or copy the file from somebody "
-            f"who has it to {path}, or use network='vgg16', which comes with stlib."
+            f"who has it to {path}, or take 'vgg16', which comes with stlib."
         ) from error
 
 

@@ -1,11 +1,14 @@
 """The network: layout, preprocessing, features, and a fingerprint of the embedded weights."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
 
 from stlib.network import VGG16, build_network, build_vgg, feature_extractor, load_network, minimum_side, preprocess
 from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
+from stlib.weights import DATA
 
 
 @pytest.mark.parametrize("ours, theirs", [(build_vgg(VGG16), "VGG16"), (build_vgg(), "VGG19")])
@@ -94,6 +97,18 @@ def test_build_network_takes_its_layout_from_the_weights(convolutions):
     assert [layer.name for layer in network.layers if "conv" in layer.name] == list(arrays)
     assert sum("pool" in layer.name for layer in network.layers) == 4 and network.name == "mine"
     assert all((weight == 1).all() for weight in network.get_weights())
+
+
+def test_a_file_is_called_what_it_holds(tmp_path):
+    """By its name a network gets the settings that suit it, and the right time is foretold."""
+    for name in ("slim", "vgg16"):
+        path = shutil.copy(DATA / f"{name}.npz", tmp_path / "mine.npz")
+        assert load_network(path).name == name
+    widths = [64, 64, 128, 128, *[256] * 4, *[512] * 5]
+    real = {
+        k: [np.ones((3, 3, a, b)), np.ones(b)] for k, a, b in zip(build_arrays((2, 2, 4, 4, 1)), [3, *widths], widths)
+    }
+    assert build_network(real).name == "vgg19" and build_network(build_arrays((2, 2, 3, 3, 1))).name == "slim"
 
 
 def test_pooling(lake):

@@ -116,7 +116,9 @@ def test_wrong_files_are_refused(tmp_path, random_painter):
     }.items():  # fmt: skip
         with pytest.raises(ValueError, match=words):
             load_painter(tmp_path / f"{name}.npz")
-    with pytest.raises(FileNotFoundError, match="no painter .*nowhere.npz: give one of starry_night, .*train_painter"):
+    with pytest.raises(
+        FileNotFoundError, match="no painter .*nowhere.npz: give one of starry_night, .*that the training"
+    ):
         load_painter(tmp_path / "nowhere.npz")
 
 

@@ -17,6 +17,7 @@ from stlib.network import load_network
 from stlib.scales import OWN
 from stlib.settings import Settings
 from stlib.stylize import plan, stylize
+from stlib.weights import DATA
 
 pytestmark = pytest.mark.usefixtures("networks_kept")
 SETTINGS = dict(size=120, steps=(4, 5))
@@ -84,6 +85,11 @@ def test_killed_at_any_moment_the_command_goes_on(tmp_path, capsys):
     assert cli.main([*command, "-o", str(out), "--resume"]) == 0
     assert capsys.readouterr().out == f"{out} is there already\n"
     assert cli.main([*command, "-o", str(out), "--resume", "--seed", "1"]) == 0
+    assert f"{out} (" in capsys.readouterr().out
+    other = tmp_path / "other.npz"  # a slim network, too, but another one
+    with np.load(DATA / "slim.npz") as file:
+        np.savez(other, **dict(file) | {"block5_conv1/bias": file["block5_conv1/bias"] + 1})
+    assert cli.main([*command, "-o", str(out), "--resume", "--seed", "1", "--network", str(other)]) == 0
     assert f"{out} (" in capsys.readouterr().out
 
 

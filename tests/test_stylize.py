@@ -341,6 +341,8 @@ BAD = {
     "memory": (dict(size=10**6), r"Size 1000000 needs about .* GB of memory .* take a size of at most \d+, or close"),
     "learning rate": (dict(learning_rate=-0.1), "learning_rate is -0.1, expected a number from 0 to 1e"),
     "rate of nan": (dict(learning_rate=np.nan), "learning_rate is nan, expected a number"),
+    "negative seed": (dict(seed=-1), "seed is -1, expected a whole number from 0 up"),
+    "seed": (dict(seed=1.5, method="adam"), "seed is 1.5, expected a whole number"),
 }
 
 
@@ -355,6 +357,11 @@ def test_bad_settings_are_one_sentence_before_any_step(name, network, lake, star
     with pytest.raises(ValueError, match=words) as error:
         stylize(arguments.pop("content"), arguments.pop("style"), network, callback=callback, **arguments)
     assert "\n" not in str(error.value)
+
+
+def test_the_name_of_a_network_is_not_one(lake, starry):
+    with pytest.raises(ValueError, match=r"^network is 'slim', expected a network: load_network\('slim'\) loads it\.$"):
+        stylize(lake, starry, "slim")
 
 
 UNUSUAL = {  # content, style, settings: each gets a right picture

@@ -139,7 +139,7 @@ def test_archives_that_are_no_network(tmp_path):
             path,
             **{f"{layer}/{part}": array for layer in arrays for part, array in zip(("kernel", "bias"), arrays[layer])},
         )
-        with pytest.raises(ValueError, match="is not a network, expected a file .*train_slim wrote: copy") as error:
+        with pytest.raises(ValueError, match="is not a network, expected a file .*slim wrote: copy") as error:
             load_network(path)
         assert str(path) in str(error.value) and "\n" not in str(error.value)
 
@@ -234,7 +234,7 @@ def test_a_failed_download_is_one_sentence_and_leaves_nothing(failure, cache, mo
 
 def test_no_network_and_no_cache_folder(cache, monkeypatch, tmp_path):
     monkeypatch.setattr(files, "VGG19_URL", f"http://127.0.0.1:9/{cache.name}")  # nobody listens there
-    with pytest.raises(OSError, match="network='vgg16', which comes with stlib"):
+    with pytest.raises(OSError, match="take 'vgg16', which comes with stlib"):
         load_network("vgg19")
     blocker = tmp_path / "a file"
     blocker.write_text("in the way")

@@ -157,7 +157,8 @@ def paint(name, path, options, style, network, settings):
     names = "+".join(dict.fromkeys(scale.network.name for scale in scales))
     settings = settings if isinstance(network, tuple) else scales[0].settings
     made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=names)
-    made |= dict(inputs=checkpoint.digest(content, style), **dataclasses.asdict(settings))
+    inputs = checkpoint.digest(content, style, *checkpoint.weights_of(network))
+    made |= dict(inputs=inputs, **dataclasses.asdict(settings))
     if options.resume and path.exists() and not kept.exists() and same(made, images.load_metadata(path)):
         program.say(f"{path} is there already")
         return path

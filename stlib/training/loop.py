@@ -1,4 +1,4 @@
-"""What train_slim and train_painter share: reading pictures, checkpoints, a loop that can be stopped and goes on."""
+"""What both trainings share: reading pictures, checkpoints, a loop that can be stopped and goes on."""
 
 import hashlib
 import json
