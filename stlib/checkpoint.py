@@ -22,7 +22,8 @@ class Checkpoint:
     """
 
     def __init__(self, path, made):
-        self.path, self.made, self.renewed = disk.check_output(path), json.loads(json.dumps(made)), time.monotonic()
+        self.path, self.made = disk.check_output(path), json.loads(json.dumps(made))
+        self.renewed = self.asked = time.monotonic()
         self.begun = self._read() if self.path.exists() else None
 
     def _read(self):
@@ -41,26 +42,35 @@ class Checkpoint:
         )
 
     def renew(self, scale, rows, image, state):
-        """Write, a minute after the last time, what a run needs to go on; before a step.
+        """Write what a run needs to go on, if by the next time a minute would be over; before a step.
 
         scale: its number; rows: of the history; image: a batch; state: of the optimizer.
         A full disk is a warning, and the checkpoint before it stays.
         """
-        if not state or time.monotonic() - self.renewed < EVERY:
+        now = time.monotonic()
+        step, self.asked = now - self.asked, now
+        if not state or now - self.renewed + step <= EVERY:
             return
         kept = dict(made=self.made, scale=scale, rows=rows, t=state["t"], bands=len(state["bands"]))
         arrays = {f"{name}{k}": band for name in ("bands", "m", "v") for k, band in enumerate(state[name])}
         try:
-            part = self.path.with_name(f"{self.path.name}.part")
+            part = part_of(self.path)
             with disk.whole_file(self.path, part), open(part, "wb") as file:
                 np.savez(file, kept=json.dumps(kept), image=image, **arrays)
         except OSError as error:
             warnings.warn(f"{self.path} could not be written ({error.strerror}): the one before stays.", stacklevel=2)
         self.renewed = time.monotonic()
 
-    def remove(self):
-        """The picture is done."""
-        self.path.unlink(missing_ok=True)
+
+def remove(path):
+    """The picture is done and saved."""
+    for each in (Path(path), part_of(path)):
+        each.unlink(missing_ok=True)
+
+
+def part_of(path):
+    """What a checkpoint is called until it is whole."""
+    return Path(path).with_name(f"{Path(path).name}.part")
 
 
 def digest(*arrays):
@@ -72,8 +82,10 @@ def digest(*arrays):
 
 
 def weights_of(network):
-    """The arrays of a network, or of several, for `digest`: a name says too little of what a file holds."""
-    return [array for each in as_tuple(network) for array in each.get_weights()]
+    """What `digest` needs of a network, or of several: its arrays, and its kinds of layers for the pooling."""
+    networks = as_tuple(network)
+    kinds = " ".join(type(layer).__name__ for each in networks for layer in each.layers)
+    return [np.frombuffer(kinds.encode(), np.uint8), *(array for each in networks for array in each.get_weights())]
 
 
 def path_of(picture):

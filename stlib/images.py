@@ -56,9 +56,10 @@ def _reduced(file, size):
 
 
 @contextlib.contextmanager
-def open_picture(path):
+def open_picture(path, most=MAX_PIXELS):
     """Give the Pillow picture in a file to the `with` block; what goes wrong there is said in one sentence.
 
+    most: how many pixels it may have.
     Raises FileNotFoundError if there is no such file, ValueError if it is not a readable image.
     """
     path = disk.check_file(path, "an image file")
@@ -71,9 +72,9 @@ def open_picture(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own words
             with Image.open(path) as file:
-                if file.width * file.height > MAX_PIXELS:
+                if file.width * file.height > most:
                     remedy = "make it smaller in an image viewer"
-                    raise ValueError(f"{file.width} x {file.height} pixels are more than {MAX_PIXELS:,}")
+                    raise ValueError(f"{file.width} x {file.height} pixels are more than {most:,}")
                 yield file
     except Exception as error:  # a broken file makes Pillow raise almost any type
         remedy = "see that you may read it" if getattr(error, "strerror", None) else remedy
@@ -244,7 +245,7 @@ def write(picture, path, kind, **options):
 
 def load_metadata(path):
     """Read back the `metadata` that was saved with a picture, still or moving, as a dict; empty if there is none."""
-    with open_picture(path) as file:
+    with open_picture(path, most=math.inf) as file:  # a large poster, too: no pixel is read
         return parse(file.getexif().get(DESCRIPTION) or file.info.get("comment", ""))  # GIF has no EXIF
 
 

@@ -69,7 +69,7 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     init: where to start, "content", "style", "noise" (drawn with `seed`) or an image.
     callback: called with a Progress after each evaluation of the loss.
     resume: path of a file where a long run keeps its state, about once a minute. If it is there, the run goes on
-        from it, to the same picture. It is removed when the picture is done. With the method "pyramid" only.
+        from it, to the same picture. Remove it when the picture is saved. With the method "pyramid" only.
     settings: size, steps, content_weight, style_weight, ...: those of settings.Settings.
     Ctrl-C returns the picture so far. Raises ValueError in one sentence for input that cannot work.
     """
@@ -112,8 +112,6 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
                 by_rows.to_files(state, folder)
             image = _paint(scale, content, style, image, on_step, state, folder)
             state.clear()  # the next scale has other bands
-        if kept:
-            kept.remove()
     except KeyboardInterrupt:
         interrupted = True
     except FloatingPointError as loss:

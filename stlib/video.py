@@ -219,11 +219,13 @@ def _pictures(segments, output, end):
 
 def _add_sound(output, stream, ending):
     """A stream of `output` for what the audio stream of the source becomes."""
-    if _kind(stream) in COPIED[ending]:
+    own = stream.codec_context.sample_rate
+    if _kind(stream) in COPIED[ending] and (_kind(stream) != "mp3" or own >= 16_000):  # MP4 has no slower MP3
         return output.add_stream_from_template(stream)
     name, rate = SOUND[ending]
+    known = library().Codec(name, "w").audio_rates
     layout = "mono" if stream.codec_context.channels == 1 else "stereo"
-    return output.add_stream(name, rate=rate or stream.codec_context.sample_rate, layout=layout)
+    return output.add_stream(name, rate=rate or (own if own in known else 48_000), layout=layout)
 
 
 def _kind(stream):

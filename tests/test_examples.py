@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 
+import dask
 import pytest
 import yaml
 from conftest import ROOT
@@ -32,7 +33,8 @@ FIELDS = {
     "template": "metadata spec",
     "template spec": "restartPolicy initContainers containers volumes",
     "containers": "name image command args workingDir resources volumeMounts",
-    "initContainers": "name image command restartPolicy startupProbe volumeMounts",
+    "initContainers": "name image command env restartPolicy startupProbe volumeMounts",
+    "env": "name value",
     "startupProbe": "tcpSocket",
     "tcpSocket": "port",
     "resources": "requests limits",
@@ -78,6 +80,20 @@ def test_kubernetes_fields():
     port = service["spec"]["ports"][0]["port"]
     assert f"tcp://{service['metadata']['name']}:{port}" in pods[1]["containers"][0]["command"]
     assert str(port) in pods[0]["initContainers"][0]["command"]
+    assert pods[1]["containers"][0]["args"] == ["--memory-limit", "0"]  # a painter needs more than a share for a core
+
+
+def test_what_dask_reads():
+    """Names of its options and settings: a wrong one would be ignored."""
+    from distributed.cli.dask_worker import main
+
+    assert "--memory-limit" in {name for option in main.params for name in option.opts}
+    assert dask.config.get("distributed.scheduler.allowed-failures") == 3
+    [env] = manifests()[1]["spec"]["template"]["spec"]["initContainers"][0]["env"]
+    read = dask.config.collect_env({env["name"]: env["value"]})
+    assert read == {"distributed": {"scheduler": {"allowed_failures": 100}}}
+    slurm = SLURM.read_text("utf-8")
+    assert f"export {env['name']}={env['value']} " in slurm and "--nthreads 1 --memory-limit 0" in slurm
 
 
 def test_kubernetes_schema():

@@ -2,10 +2,13 @@
 
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -52,7 +55,8 @@ def test_an_interrupted_run_goes_on_to_the_same_picture(network, lake, starry, s
         np.testing.assert_array_equal(again.image, whole.image)
         for name in whole.history:
             np.testing.assert_array_equal(again.history[name], whole.history[name])
-        assert not list(path.parent.iterdir())  # it is done
+        checkpoint.remove(path)
+        assert not list(path.parent.iterdir())
 
 
 def test_interrupted_before_its_first_step_it_keeps_what_there_was(network, lake, starry, tmp_path, always):
@@ -93,6 +97,24 @@ def test_killed_at_any_moment_the_command_goes_on(tmp_path, capsys):
     assert f"{out} (" in capsys.readouterr().out
 
 
+def test_a_picture_that_cannot_be_saved_is_not_lost(tmp_path, capsys, always, monkeypatch):
+    out, kept, command = tmp_path / "a.png", tmp_path / "a.png.checkpoint", [CAT, WAVE, *QUICK]
+    with monkeypatch.context() as full:
+        full.setattr(images, "save", mock.Mock(side_effect=OSError("the disk is full")))
+        assert cli.main([*command, "-o", str(out)]) == 1
+    assert "the disk is full" in capsys.readouterr().err and kept.exists() and not out.exists()
+    checkpoint.part_of(kept).touch()  # as a write that was killed leaves it
+    assert cli.main([*command, "-o", str(out), "--resume"]) == 0
+    assert "goes on at step 24 of 24" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_checkpoint_is_never_written_over_an_input(tmp_path, capsys):
+    photo = str(shutil.copy(CAT, tmp_path / "a.png.checkpoint"))
+    assert cli.main([photo, WAVE, *QUICK, "-o", str(tmp_path / "a.png")]) == 2
+    assert "a.png.checkpoint is one of the inputs" in capsys.readouterr().err and Path(photo).exists()
+
+
 def test_without_resume_it_begins_anew(tmp_path, capsys):
     kept = tmp_path / "a.png.checkpoint"
     kept.write_text("whatever")
@@ -112,7 +134,7 @@ def test_a_checkpoint_a_minute(network, lake, starry, tmp_path, monkeypatch):
         clock[0] += 25
 
     stylize(lake, starry, network, size=64, steps=(7, 3), resume=tmp_path / "a", callback=callback)
-    assert renewed == [75, 150, 225]  # by then at least a minute has passed
+    assert renewed == [50, 100, 150, 200]  # one step later more than a minute would be lost
 
 
 @pytest.fixture
@@ -130,6 +152,7 @@ def test_of_other_inputs_or_settings(network, lake, starry, begun):
         ("content", (lake[::-1], starry), network, SETTINGS),
         ("style", (lake, starry[::-1]), network, SETTINGS),
         ("content_weight, style_layers, learning_rate, network", (lake, starry), other, SETTINGS),
+        ("network", (lake, starry), load_network("slim", pooling="average"), SETTINGS),
     ):
         with pytest.raises(ValueError, match=f"a.checkpoint is of a picture with another {words}: paint that one, or"):
             stylize(*pair, using, resume=begun, **settings)
@@ -165,4 +188,4 @@ def test_a_full_disk_keeps_the_last_checkpoint(network, lake, starry, begun):
 def test_what_a_killed_write_left_is_replaced(network, lake, starry, begun):
     begun.with_name("a.checkpoint.part").write_bytes(b"half")
     stylize(lake, starry, network, resume=begun, **SETTINGS)
-    assert not list(begun.parent.iterdir())
+    assert list(begun.parent.iterdir()) == [begun]

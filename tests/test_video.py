@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from unittest import mock
 
 import keras
 import numpy as np
@@ -49,7 +50,18 @@ def quick(monkeypatch):
     monkeypatch.setattr(clip, "SEGMENT", 4)
 
 
-def make(path, frames=10, size=(64, 48), codec="libx264", sound="aac", rate=25, times=None, base=None, options=None):
+def make(
+    path,
+    frames=10,
+    size=(64, 48),
+    codec="libx264",
+    sound="aac",
+    rate=25,
+    times=None,
+    base=None,
+    options=None,
+    hertz=48_000,
+):
     """Write a clip, with a tone that rises. times: in ticks of `base`."""
     rng, (width, height) = np.random.default_rng(0), size
     with av.open(str(path), "w") as output:
@@ -57,7 +69,7 @@ def make(path, frames=10, size=(64, 48), codec="libx264", sound="aac", rate=25, 
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         if base:
             stream.time_base = stream.codec_context.time_base = base
-        tone = output.add_stream(sound, rate=48_000, layout="mono") if sound else None
+        tone = output.add_stream(sound, rate=hertz, layout="mono") if sound else None
         for k in range(frames):
             image = PHOTO[:height, k % 100 : k % 100 + width] + 0.02 * rng.standard_normal((height, width, 3))
             image[10:20, k % 20 : k % 20 + 10] = (1, 0.5, 0)
@@ -67,9 +79,9 @@ def make(path, frames=10, size=(64, 48), codec="libx264", sound="aac", rate=25, 
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
         if tone:
-            t = np.arange(round(frames / rate * 48_000)) / 48_000
+            t = np.arange(round(frames / rate * hertz)) / hertz
             samples = av.AudioFrame.from_ndarray(np.int16(9000 * np.sin(2000 * t * (1 + t)))[None], "s16", "mono")
-            samples.sample_rate, samples.pts, samples.time_base = 48_000, 0, Fraction(1, 48_000)
+            samples.sample_rate, samples.pts, samples.time_base = hertz, 0, Fraction(1, hertz)
             output.mux(tone.encode(samples))
             output.mux(tone.encode(None))
     return path
@@ -142,6 +154,36 @@ def test_frames_times_and_sound_come_back(name, painter, tmp_path, capsys):
         assert again_start == start
     made = video.load_metadata(target)
     assert made.pop("content_sha256") and made == {"content": source.name, "painter": "random", "size": 512}
+
+
+@pytest.mark.parametrize(
+    "ending, codec, sound, hertz", [("mov", "libx264", "pcm_s16le", 11_127), ("avi", "mpeg4", "libmp3lame", 8_000)]
+)
+def test_sound_at_rates_that_mp4_has_not(ending, codec, sound, hertz, painter, tmp_path):
+    source = make(tmp_path / f"a.{ending}", codec=codec, sound=sound, hertz=hertz, frames=25, options={"bf": "0"})
+    assert paint(source, painter) == 0
+    with av.open(str(tmp_path / f"out/a.{ending}.mp4")) as target:
+        [voice] = target.streams.audio
+        assert abs(float(voice.duration * voice.time_base) - 1) < 0.2  # seconds
+        assert voice.codec_context.name == "aac"
+
+
+def test_frames_of_another_size_later_on(painter, tmp_path, monkeypatch):
+    """The size of a video is that of its first frame, also where the run that went on never paints that one."""
+    source = make(tmp_path / "a.mp4", frames=10)
+    to_image = video.to_image
+
+    def smaller(frame, *more):
+        image = to_image(frame, *more)
+        return image if float(frame.pts * frame.time_base) < 0.2 else image[:32, :40]  # after five frames
+
+    monkeypatch.setattr(video, "to_image", smaller)
+    with monkeypatch.context() as patch:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        painting(patch, 9)
+        assert paint(source, painter) == 130
+    assert paint(source, painter) == 0
+    assert pictures(tmp_path / "out/a.mp4")[0].shape == (10, 48, 64, 3)
 
 
 def test_size_makes_smaller_and_never_larger(painter, tmp_path):
@@ -275,6 +317,23 @@ def test_ctrl_c_leaves_a_video_that_plays(ending, painter, tmp_path, monkeypatch
     assert [path.name for path in out.iterdir()] == [f"a{ending}"]
     assert pictures(out / f"a{ending}")[1] == pictures(source)[1]
     assert paint(source, painter) == 0 and "1 there already" in capsys.readouterr().out and len(painted) == 8
+
+
+def test_ctrl_c_is_meant_for_all_files(painter, tmp_path, monkeypatch, capsys):
+    (tmp_path / "photos").mkdir()
+    make(tmp_path / "photos/a.mp4"), make(tmp_path / "photos/b.mp4")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    painted = painting(monkeypatch, 7)
+    monkeypatch.setattr(video, "join", mock.Mock(side_effect=OSError("the disk is full")))
+    assert paint(tmp_path / "photos", painter, out="painted") == 130
+    assert "the disk is full" in capsys.readouterr().err and len(painted) == 7
+
+
+def test_what_a_killed_write_left_is_no_beginning(painter, tmp_path):
+    source, parts = make(tmp_path / "a.mp4"), tmp_path / "out/a.mp4.parts"
+    parts.mkdir(parents=True)
+    (parts / ".made.json.part").touch()
+    assert paint(source, painter) == 0 and not parts.exists()
 
 
 def test_what_was_begun_otherwise_is_not_mixed(painter, tmp_path, monkeypatch, capsys):

@@ -36,7 +36,10 @@ def paint_video(source, target, painter, made, shrink):
         finally:
             painting.bar.close()
         if painting.stopped:
-            _leave_unfinished([*segments, *parts.glob(fresh.name)], source, target, made)
+            try:
+                _leave_unfinished([*segments, *parts.glob(fresh.name)], source, target, made)
+            except (ValueError, OSError) as error:  # said, but Ctrl-C is meant for all files
+                program.complain(error)
             raise KeyboardInterrupt
         if not segments:
             raise ValueError(f"{source} holds no frame that can be read: open it in a player and save it again.")
@@ -68,10 +71,11 @@ class _Painting:
                     self.damaged += 1
                     continue
                 count += 1
-                if count > done:
-                    matrix = matrix or video.display_matrix(frame)
+                matrix = matrix or video.display_matrix(frame)
+                if count > done or not shape:
                     image = video.to_image(frame, stream.sample_aspect_ratio, matrix)
-                    shape = shape or shrink(image.shape)
+                    shape = shape or shrink(image.shape)  # the first frame's, whoever paints it
+                if count > done:
                     yield paint(images.resize(image, shape), painter), frame.pts
                     self.bar.update()
                 self.end = frame.pts + frame.duration
@@ -86,7 +90,7 @@ def _parts(target):
 def _begin(parts, made):
     """Make the folder of the segments, or raise ValueError if it is of another video or of one painted otherwise."""
     made, note = json.dumps(made | {"encoder": video.library().__version__}), parts / "made.json"
-    if not note.exists() and not (parts.exists() and any(parts.iterdir())):
+    if not note.exists() and not any(parts.glob("[!.]*")):  # what begins with a dot was left by a write that was killed
         disk.check_folder(parts)
         with disk.whole_file(note) as part:
             part.write_text(made)

@@ -44,7 +44,9 @@ def outcomes(address, jobs, painter, made):
         ) from error
     with client:
         if not client.nthreads():
-            program.complain(f"{address} has no workers yet: start some with `dask worker {address} --nthreads 1`.")
+            program.complain(
+                f"{address} has no workers yet: start some with `dask worker {address} --nthreads 1 --memory-limit 0`."
+            )
         sources = {
             client.submit(
                 _paint, source.absolute(), target.absolute(), painter, made, pure=False, retries=RETRIES

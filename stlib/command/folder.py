@@ -180,7 +180,7 @@ def paint_file(source, target, painter, made):
         timing |= {"alpha": alphas} if alphas else {}
         animation.save_frames(painted, target, timing, **made)
     else:
-        images.save(painted[0], target, **made)
+        images.save(painted[0], target, profile=images.color_profile(source), **made)
 
 
 def shrink(shape, size):

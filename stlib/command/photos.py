@@ -40,7 +40,7 @@ def main(arguments):
     """Paint what the command line says; return the exit status. Raises ValueError or OSError if it cannot begin."""
     options = parser().parse_args(arguments)
     name = options.network or os.environ.get("STLIB_NETWORK") or NETWORK
-    size = int(DPI * options.paper[1]) if options.paper else SIZE  # the largest that is needed
+    size = round(DPI * options.paper[1]) if options.paper else SIZE  # the largest that is needed
     size = size if options.size is None else options.size
     settings = Settings(**{name: getattr(options, name) for name in OPTIONS} | {"size": size})
     paths = output_paths(options.content, options.style, options.out, name)
@@ -130,6 +130,8 @@ def output_paths(contents, style, out, network):
     for path in paths:
         for each in (path, disk.unfinished(path)):
             images.check_output(each, [*contents, style, network])
+        for each in (checkpoint.path_of(path), checkpoint.part_of(checkpoint.path_of(path))):
+            disk.check_output(each, [*contents, style, network])
     return paths
 
 
@@ -150,7 +152,7 @@ def paint(name, path, options, style, network, settings):
     content = images.load(name, enough=settings.size)
     if options.paper:
         length = printed(options.paper, content.shape)
-        settings = dataclasses.replace(settings, size=int(DPI * length) if options.size is None else options.size)
+        settings = dataclasses.replace(settings, size=round(DPI * length) if options.size is None else options.size)
         dpi = settings.size / length
     scales = plan(content, style, network, settings)
     images.check_sides(path, scales[-1].shape)
@@ -158,7 +160,7 @@ def paint(name, path, options, style, network, settings):
     settings = settings if isinstance(network, tuple) else scales[0].settings
     made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=names)
     inputs = checkpoint.digest(content, style, *checkpoint.weights_of(network))
-    made |= dict(inputs=inputs, **dataclasses.asdict(settings))
+    made |= dict(inputs=inputs, pixels_per_inch=dpi, **dataclasses.asdict(settings))
     if options.resume and path.exists() and not kept.exists() and same(made, images.load_metadata(path)):
         program.say(f"{path} is there already")
         return path
@@ -173,6 +175,8 @@ def paint(name, path, options, style, network, settings):
         image = color.with_luminance(images.resize(content, image.shape[:2]), color.luminance(image))
     path = disk.unfinished(path) if result.interrupted else path
     images.save(image, path, dpi=dpi, profile=images.color_profile(name), **made)
+    if not result.interrupted:
+        checkpoint.remove(kept)
     print(f"{path} ({time.perf_counter() - start:.1f} s)")
     if result.diverged:
         raise ValueError(f"{name} is not finished, for its loss became infinite: {path} is what there was before.")
@@ -215,7 +219,7 @@ def progress_bar(path, names, scales):
                 rate = (time.perf_counter() - clock) / max(1, done[later] - done[early])
                 seconds = rate * (done[-1] - done[first - 1])
                 draft = "" if names == "slim" else "; a draft: --network slim, or --steps draft"
-                side = scales[-1].side
+                side = next((scale.side for scale in reversed(scales) if scale.side), None)
                 parts = f", the largest sizes in tiles of {side} pixels" if side else ""
                 line = translate(f"{path.name}: about {seconds:.0f} s with {names}")
                 tqdm.write(f"{line}{translate(parts)}{translate(draft)}", sys.stderr)
