@@ -1,12 +1,15 @@
 """The notebook runner: each notebook gets its turn, and only a whole one is stored."""
 
 import os
+import signal
 import sys
 
 import nbformat
 import pytest
 import run_notebooks
 from nbformat.v4 import new_code_cell, new_notebook
+
+from stlib.command import program
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes")
@@ -26,6 +29,27 @@ def test_one_that_fails_does_not_stop_the_rest(tmp_path, monkeypatch, capsys):
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     assert "42" in after["04_good.ipynb"].decode() and after.keys() == before.keys()
     assert all(after[name] == before[name] for name in ("01_broken.ipynb", "03_fails.ipynb"))
+
+
+def test_interrupted_it_keeps_what_was_stored(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run_notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setenv("STLIB_NETWORK", "slim")
+    for name in ("01_whole", "02_long", "03_next"):
+        nbformat.write(new_notebook(), tmp_path / f"{name}.ipynb")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def execute(path):
+        if path.name == "02_long.ipynb":
+            os.kill(os.getpid(), signal.SIGINT)
+        return new_notebook(cells=[new_code_cell("done")])
+
+    monkeypatch.setattr(run_notebooks, "execute", execute)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert program.run(run_notebooks.main, ["--write"], name="run_notebooks") == program.INTERRUPTED
+    assert "run_notebooks: interrupted" in capsys.readouterr().err
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert [name for name in before if before[name] != after[name]] == ["01_whole.ipynb"]
+    assert after.keys() == before.keys() and b"done" in after["01_whole.ipynb"]
 
 
 def test_what_cannot_be_written_stays(tmp_path, monkeypatch):
