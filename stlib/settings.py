@@ -10,7 +10,7 @@ CONTENT_LAYERS = ("block4_conv2",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
 TERMS = ("content", "style", "total_variation")  # of the loss
 
-# What suits one network spoils another: notebook 06 shows it. The style layers have weights relative to each other.
+# What suits one network does not suit another (notebook 06, VGG16.md). Style layers: weights relative to each other.
 RECIPES = {
     "slim": dict(content_weight=0.03, learning_rate=0.02, style_layers=dict(zip(STYLE_LAYERS, (4, 2, 1, 1, 1)))),
     "vgg16": dict(content_weight=0.04, learning_rate=0.012, style_layers=dict(zip(STYLE_LAYERS, (4, 2, 1, 1, 0.5)))),

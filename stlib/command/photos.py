@@ -127,11 +127,12 @@ def output_paths(contents, style, out, network):
     for name, content in zip(names, contents):
         if names.count(name) > 1:
             raise ValueError(f"Several photos are called {content.stem}, which would give one file: rename one.")
+    inputs = [*contents, style, network]
     for path in paths:
-        for each in (path, disk.unfinished(path)):
-            images.check_output(each, [*contents, style, network])
-        for each in (checkpoint.path_of(path), checkpoint.part_of(checkpoint.path_of(path))):
-            disk.check_output(each, [*contents, style, network])
+        images.check_output(path, inputs)
+        kept = checkpoint.path_of(path)
+        for each in (disk.unfinished(path), kept, checkpoint.part_of(kept)):
+            disk.check_output(each, inputs)
     return paths
 
 
@@ -166,7 +167,7 @@ def paint(name, path, options, style, network, settings):
         return path
     if kept.exists() and not options.resume:
         program.complain(f"{kept} was left by a run that --resume would have gone on with: this one begins anew.")
-        kept.unlink()
+        checkpoint.remove(kept)
     seen = color.gray_pair(content, style) if options.keep_colors else (content, style)
     with progress_bar(path, names, scales) as show:
         result = stylize(*seen, network, callback=show, resume=kept, **dataclasses.asdict(settings))
