@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL.JpegImagePlugin import JpegImageFile
 
 from stlib import disk
 
@@ -29,13 +30,14 @@ def load(path, size=None, *, enough=None):
     """Read an image file as float32 (h, w, 3), RGB in [0, 1].
 
     `size` is the longest side in pixels, the aspect ratio is kept; None keeps the file's own size.
-    `enough` is how many pixels of the longest side are needed: a very large file is made smaller while it is read.
+    `enough` is how many pixels of the longest side are needed: a very large file is made smaller while it is read, so
+    that a JPEG may have more than MAX_PIXELS.
     EXIF orientation is honored; gray, palette, CMYK and 16-bit files are converted, transparency is
     laid over white; of an animation, or of several pages, the first is taken, with a warning.
     Raises FileNotFoundError if there is no such file, ValueError if it is not a readable image.
     """
     enough = enough or (2 * fit((1, 1), size)[0] if size else None)
-    with open_picture(path) as file:
+    with open_picture(path, enough=enough) as file:
         count, large = getattr(file, "n_frames", 1), math.prod(file.size) > LARGE
         image = from_picture(_reduced(file, enough) if large and enough else ImageOps.exif_transpose(file))
     if count > 1:
@@ -50,19 +52,21 @@ def load(path, size=None, *, enough=None):
 
 def _reduced(file, size):
     """A Pillow picture made smaller by a whole factor while it is bytes, its longest side `size` at least."""
-    file.draft(None, (size, size))  # a JPEG is read at a half, a quarter or an eighth
     picture = ImageOps.exif_transpose(file)
-    return picture.reduce(max(1, max(picture.size) // size)) if picture.mode in ("L", "RGB", "RGBA") else picture
+    if picture.mode in ("1", "P", "PA"):  # values that have no mean
+        picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    factor = max(1, max(picture.size) // size)
+    return picture if picture.mode.startswith("I;") else picture.reduce(factor)  # Pillow cannot, with 16 bits
 
 
 @contextlib.contextmanager
-def open_picture(path, most=MAX_PIXELS):
+def open_picture(path, most=None, enough=None):
     """Give the Pillow picture in a file to the `with` block; what goes wrong there is said in one sentence.
 
-    most: how many pixels it may have.
+    most: how many pixels it may have, None: MAX_PIXELS. enough: see `load`.
     Raises FileNotFoundError if there is no such file, ValueError if it is not a readable image.
     """
-    path = disk.check_file(path, "an image file")
+    path, most = disk.check_file(path, "an image file"), most or MAX_PIXELS
     remedy = "expected a complete JPEG, PNG, WebP or TIFF file; open it in an image viewer and save it again"
     try:
         if path.suffix.lower() in RAW:  # Pillow would take the thumbnail in it
@@ -71,7 +75,9 @@ def open_picture(path, most=MAX_PIXELS):
         remedy = _missing_reader(path) or remedy
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own words
-            with Image.open(path) as file:
+            with _opened(path, enough) as file:
+                if enough and file.width * file.height > LARGE:
+                    file.draft(None, (enough, enough))  # a JPEG is read at a half, a quarter or an eighth
                 if file.width * file.height > most:
                     remedy = "make it smaller in an image viewer"
                     raise ValueError(f"{file.width} x {file.height} pixels are more than {most:,}")
@@ -80,6 +86,17 @@ def open_picture(path, most=MAX_PIXELS):
         remedy = "see that you may read it" if getattr(error, "strerror", None) else remedy
         reason = "its content is no picture's" if isinstance(error, UnidentifiedImageError) else one_line(error)
         raise ValueError(f"{path} cannot be read as an image ({reason}): {remedy}.") from error
+
+
+def _opened(path, enough):
+    """Image.open; but a JPEG above Pillow's own limit, too, if `enough` pixels of its side are to be read."""
+    try:
+        return Image.open(path)
+    except Image.DecompressionBombError as error:
+        with contextlib.suppress(SyntaxError):  # another format
+            if enough:
+                return JpegImageFile(path)
+        raise error
 
 
 def brand(path):
@@ -216,7 +233,7 @@ def check_sides(path, shape):
 
 def color_profile(path):
     """The ICC color profile of an image file, bytes; None if it has none or one that is not of RGB values."""
-    with open_picture(path) as file:
+    with open_picture(path, math.inf, enough=1) as file:  # no pixel is read
         profile = file.info.get("icc_profile")
         # What is not RGB is converted by `load`, and its profile says nothing of the result.
         return profile if profile and profile[16:20] == b"RGB " else None
@@ -245,7 +262,7 @@ def write(picture, path, kind, **options):
 
 def load_metadata(path):
     """Read back the `metadata` that was saved with a picture, still or moving, as a dict; empty if there is none."""
-    with open_picture(path, most=math.inf) as file:  # a large poster, too: no pixel is read
+    with open_picture(path, math.inf, enough=1) as file:  # a large poster, too: no pixel is read
         return parse(file.getexif().get(DESCRIPTION) or file.info.get("comment", ""))  # GIF has no EXIF
 
 

@@ -30,6 +30,8 @@ def load_network(name=None, pooling="max"):
     Raises ValueError or OSError (FileNotFoundError, if there is no such file) in one sentence.
     """
     name = name or os.environ.get("STLIB_NETWORK") or "slim"
+    if not isinstance(name, (str, os.PathLike)):
+        raise ValueError(f"name is {name!r}, expected 'slim', 'vgg16', 'vgg19' or the path of a file.")
     if name in files.EMBEDDED:
         return build_network(files.read_embedded(name), pooling, name)
     if Path(name).suffix == ".npz":

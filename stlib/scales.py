@@ -1,6 +1,8 @@
 """The scales of a picture, coarse to fine: what `stylize` will do, and whether it can, known before it begins."""
 
+import contextlib
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -14,6 +16,9 @@ from stlib.settings import LARGE, REACH, Settings, as_tuple
 
 OWN = 0.65e9  # bytes that the process takes for a small picture: TensorFlow and what it has compiled, a network
 ANOTHER = 0.15e9  # for a second network, and what is compiled of it
+CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may take: version 2 of it, and version 1
+LIMITS = (("memory.max", "memory.stat", "anon"),
+          ("memory/memory.limit_in_bytes", "memory/memory.stat", "total_rss"))  # fmt: skip
 
 
 class Scale(NamedTuple):
@@ -36,14 +41,17 @@ def plan(content, style, network, settings):
     Returns a list of Scales, coarse to fine. Raises ValueError in one sentence.
     """
     networks = as_tuple(network)
+    if len(networks) > 2 or not all(isinstance(each, keras.Model) for each in networks):
+        raise ValueError(f"network is {network!r}, expected one that load_network gives, or two in a tuple.")
     for each in networks:
         check_layers(each, settings.content_layers)
         check_layers(each, settings.of(each.name).style_layers)
     layers = {*settings.content_layers, *settings.of(networks[0].name).style_layers}
-    counts, minimum = settings.counts(), max(*(minimum_side(each, layers) for each in networks), 2 * REACH)
+    counts, deepest = settings.counts(), max(minimum_side(each, layers) for each in networks)
+    minimum = max(deepest, 2 * REACH)
     size, shapes = settings.size, (style.shape, content.shape)
     smallest = max(-(-minimum * max(shape[:2]) // min(shape[:2])) for shape in shapes)
-    free = psutil.virtual_memory().available
+    free = free_memory()
     own = OWN + ANOTHER * (len(networks) - 1) + 4 * sum(map(math.prod, shapes))  # in `settings.memory`, not in `free`
     own = own if settings.memory and settings.memory - own < free else 0
     memory = settings.memory - own if own else free
@@ -55,19 +63,22 @@ def plan(content, style, network, settings):
         return _side(network_at(size), layers, [images.fit(shape, size) for shape in shapes], settings.method, memory)
 
     def too_large(size):
-        return 0 in (side_at(size), side_at(min(size, LARGE)))  # the last scale of each network
+        """Of the last scales of the networks, the size of one that does not fit; None if both do."""
+        return next((last for last in (size, min(size, LARGE)) if side_at(last) == 0), None)
 
     for name, shape in zip(("style", "content"), shapes):
         height, width = (round(side * size / max(shape[:2])) for side in shape[:2])
         if min(height, width) < minimum:
             works = side_at(smallest) is None
-            remedy = f"take a size of at least {smallest}, or shallower layers"
+            remedy = f"take a size of at least {smallest}{', or shallower layers' if deepest > 2 * REACH else ''}"
             raise ValueError(
-                f"The {name} image is {width} x {height} pixels at size {size}, and the deepest layer needs {minimum} "
-                f"on the short side: {remedy if works else 'it is too narrow for these layers, so crop its long side'}."
+                f"The {name} image is {width} x {height} pixels at size {size}, and {minimum} are needed on the short "
+                f"side: {remedy if works else 'it is too narrow for these layers, so crop its long side'}."
             )
-    if too_large(size):
-        largest, shape, network = size, images.fit(content.shape, size), network_at(size)
+    last = too_large(size)
+    if last:
+        largest, network = size, network_at(last)
+        shape = max((images.fit(each, last) for each in shapes), key=math.prod)
         least = tiles.bytes_needed(network, layers, shape, tiles.smallest_side(network, layers))
         needed = least if settings.method == "pyramid" else _bytes_needed(network, layers, shape, settings.method)
         while largest >= smallest and too_large(largest):
@@ -86,6 +97,16 @@ def plan(content, style, network, settings):
         room = memory - tiles.bytes_needed(network, layers, max(pair, key=np.prod), side or 0)
         scales.append(Scale(network, settings.of(network.name), count, *pair, side, room))
     return scales
+
+
+def free_memory():
+    """Bytes that this process may take yet: of the machine, and of the container that it may run in."""
+    free = psutil.virtual_memory().available
+    for limit, held, kind in LIMITS:
+        with contextlib.suppress(OSError, ValueError, KeyError):  # not there, or without a limit
+            held = dict(line.split() for line in (CGROUP / held).read_text().splitlines())
+            free = min(free, int((CGROUP / limit).read_text()) - int(held[kind]))
+    return free
 
 
 def fitted(scale):

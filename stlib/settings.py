@@ -106,7 +106,7 @@ class Settings:
 
     def counts(self):
         """How many steps at each scale, coarse to fine."""
-        if self.steps in EFFORTS:
+        if isinstance(self.steps, str) and self.steps in EFFORTS:
             scales = 1 + max(0, round(2 * np.log2(self.size / COARSEST)))
             sizes = [self.size * 2 ** (-k / 2) for k in reversed(range(scales))]
             last = len(STEPS) - 1

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import tensorflow as tf
 
-from stlib import checkpoint, images, optimize
+from stlib import checkpoint, images, optimize, progress
 from stlib.large import rows as by_rows
 from stlib.large import tiles
 from stlib.losses import gram_per_position, relative_error, split_statistics, total_variation_loss
@@ -67,7 +67,8 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     network: from `load_network`; None loads the default. Of two in a tuple, the second paints the scales above 1,024
         pixels: what a large picture looks like is decided before, so a quicker one does.
     init: where to start, "content", "style", "noise" (drawn with `seed`) or an image.
-    callback: called with a Progress after each evaluation of the loss.
+    callback: called with a Progress after each evaluation of the loss; without one, a picture that is painted in
+        tiles is announced on stderr with the time that it will take.
     resume: path of a file where a long run keeps its state, about once a minute. If it is there, the run goes on
         from it, to the same picture. Remove it when the picture is saved. With the method "pyramid" only.
     settings: size, steps, content_weight, style_weight, ...: those of settings.Settings.
@@ -75,10 +76,9 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     """
     content, style = images.as_image(content, "content"), images.as_image(style, "style")
     network = _default_network(os.environ.get("STLIB_NETWORK")) if network is None else network
-    if isinstance(network, str):
-        raise ValueError(f"network is {network!r}, expected a network: load_network({network!r}) loads it.")
     settings = Settings(init=init if isinstance(init, str) else "image", **settings)
     scales = plan(content, style, network, settings)
+    callback = callback or (progress.teller("stylize", scales) if scales[-1].side else None)
     settings = scales[0].settings if len(as_tuple(network)) == 1 else settings
     total = sum(scale.steps for scale in scales)
     image = _start(init, content, style, scales[0].shape, settings.seed)[None]

@@ -192,18 +192,35 @@ def join(segments, path, source, end=None, **metadata):
             for stream in original.streams.audio
             if stream.codec_context
         }
-        for _, packet in heapq.merge(_pictures(segments, pictures, end), _sound(original, voices), key=itemgetter(0)):
+        clock = _first_second(original)
+        both = _pictures(segments, pictures, clock, end), _sound(original, voices, clock)
+        for _, packet in heapq.merge(*both, key=itemgetter(0)):
             if packet is None:
                 break
             output.mux(packet)
 
 
-def _pictures(segments, output, end):
+def _first_second(container):
+    """What its clock shows as it begins: in MPEG's streams, cut from a broadcast that went on, any time."""
+    return Fraction(container.start_time or 0, library().time_base) if "mpeg" in container.format.name else 0
+
+
+def _packets(container, streams, clock):
+    """The packets of these streams, their times counted from where the clock shows `clock` seconds."""
+    for packet in container.demux(streams) if streams else ():
+        if packet.pts is not None:
+            packet.pts -= round(clock / packet.time_base)
+        if packet.dts is not None:
+            packet.dts -= round(clock / packet.time_base)
+        yield packet
+
+
+def _pictures(segments, output, clock, end):
     """Pairs of seconds and a packet of pictures, each shown until the next; if there is no `end`, None comes last."""
     last = None
     for path in segments:
         with _open(path) as segment:
-            for packet in segment.demux(video=0):
+            for packet in _packets(segment, segment.streams.video[:1], clock):
                 if packet.pts is None:  # the end of the file
                     continue
                 if last:
@@ -211,7 +228,7 @@ def _pictures(segments, output, end):
                     yield float(last.pts * last.time_base), last
                 last, packet.stream = packet, output
     if end is not None:
-        last.duration = round(end / last.time_base) - last.pts
+        last.duration = round((end - clock) / last.time_base) - last.pts
     yield float(last.pts * last.time_base), last
     if end is None:
         yield float((last.pts + last.duration) * last.time_base), None
@@ -232,11 +249,11 @@ def _kind(stream):
     return stream.codec_context.codec.canonical_name
 
 
-def _sound(container, voices):
+def _sound(container, voices, clock):
     """Pairs of seconds and a packet of sound, copied or encoded anew. voices: source stream -> output stream."""
-    packets, broken, latest = container.demux(list(voices)) if voices else (), library().error.FFmpegError, {}
+    broken, latest = library().error.FFmpegError, {}
     with contextlib.suppress(broken):  # where the file breaks off, so does its sound
-        for packet in packets:
+        for packet in _packets(container, list(voices), clock):
             output, made, ended = voices[packet.stream], [packet], packet.dts is None
             if _kind(packet.stream) != _kind(output):
                 made = []

@@ -164,8 +164,8 @@ CASES = {
     "names the terminal cannot show, and advice that can be followed": (
         odd, f"PYTHONIOENCODING=cp1252 stlib *.png dance.gif wave.jpg -o out {TINY}", 1,
         "(?s)(?=.*dance.gif holds 3 pictures, frames or pages: the first is taken)"
-        "(?=.*strip.png: .*needs 16 on the short side: (take a size of at least 8000|it is too narrow))"
-        "(?=.*vast.png: .*needs 16 on the short side: it is too narrow)",
+        "(?=.*strip.png: .*16 are needed on the short side: (take a size of at least 8000|it is too narrow))"
+        "(?=.*vast.png: .*16 are needed on the short side: it is too narrow)",
         ["out/猫_wave.png", os.fsdecode(b"out/\xff_wave.png"), "out/dance_wave.png"],
     ),
     # 5. no traceback, and every exit status is one of four

@@ -85,6 +85,17 @@ def test_size_and_resolution_for_a_paper(paper, size, length, dpi, tmp_path):
         assert picture.info["dpi"] == pytest.approx((dpi, dpi), rel=0.005)
 
 
+def test_a_picture_that_fills_little_of_a_paper(tmp_path, monkeypatch):
+    """On 8 x 40 inches the cat is 12 inches long: what 40 would need is no reason to refuse it."""
+    sizes = []
+    replace_stylize(monkeypatch, lambda *_, size, **__: sizes.append(size) or pytest.fail("that was enough"))
+    arguments = [CAT, WAVE, "-o", str(tmp_path / "a.png"), "--network", "slim", "--memory", "1.6GB"]
+    with pytest.raises(BaseException, match="that was enough"):
+        cli.main([*arguments, "--print", "8x40"])
+    assert sizes == [3608]
+    assert cli.main([*arguments, "--size", "12000"]) == 2
+
+
 @pytest.mark.parametrize("paper", ["A7", "8", "8x", "0x0", "nanx3", "8x10x2", "1x2000"])
 def test_papers_that_there_are_not(paper, capsys):
     assert cli.main([CAT, WAVE, "-o", "a.png", "--print", paper]) == 2
@@ -156,9 +167,9 @@ BAD_PHOTO = {  # which does not keep others from being painted: exit status 1
     "folder": (["{odd}", WAVE], "is a folder, expected an image file: name one"),
     "empty file": (["{odd}/empty.jpg", WAVE], r"empty\.jpg cannot be read as an image.*save it again"),
     "text": (["{odd}/text.jpg", WAVE], r"text\.jpg cannot be read as an image.*save it again"),
-    "shrinks to nothing": (["{odd}/strip.png", WAVE, "--size", "100"], r"strip\.png.*100 x 0 pixels.*needs 16"),
+    "shrinks to nothing": (["{odd}/strip.png", WAVE, "--size", "100"], r"strip\.png.*100 x 0 pixels.*16 are needed"),
     "WebP": (["{odd}/long.png", "{odd}/wide.png", "-o", "{odd}/a.webp", "--size=16400"], "WEBP ends at 16,383 a side"),
-    "too short": (["{odd}/narrow.png", WAVE, "--size", "100"], r"narrow\.png.*100 x 5 pixels.*needs 16.*at least 320"),
+    "too short": (["{odd}/narrow.png", WAVE, "--size", "100"], r"narrow\.png.*x 5 pixels.*16 are needed.*at least 320"),
 }
 BAD = {  # so that nothing can be painted: exit status 2
     "missing style": ([CAT, "nowhere.jpg"], r"no file nowhere\.jpg: check the name"),
@@ -179,7 +190,8 @@ BAD = {  # so that nothing can be painted: exit status 2
         [CAT, WAVE, "--network", "vgg99"],
         r"no network vgg99: give 'slim', 'vgg16', 'vgg19' or the path",
     ),
-    "three networks": ([CAT, WAVE, "--network", "slim+slim+slim"], "are 3 networks: give one, or two such as vgg16"),
+    "three networks": ([CAT, WAVE, "--network", "slim+slim+slim"], "slim.slim.slim, expected one network, or two"),
+    "half a pair": ([CAT, WAVE, "--network", "slim+"], r"--network is slim\+, expected one network, or two such"),
     "second network": ([CAT, WAVE, "--network", "slim+vgg99"], "no network vgg99: give 'slim', 'vgg16', 'vgg19' or"),
     "memory": ([CAT, WAVE, "--size", "900000"], r"needs about .* GB of memory and .* free: take a size of at most"),
     "format": ([CAT, WAVE, "-o", "{odd}/a.bmp"], r"a\.bmp has the ending '\.bmp', expected one of \.png"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, load_once
 
 from stlib import color, compose, images
 from stlib.losses import gram_per_position
@@ -38,7 +38,9 @@ def test_without_wishes_it_is_stylize(lake, starry, network):
     assert result.settings | {"steps": "normal"} == plain.settings
 
 
-def test_a_region_keeps_the_photo(lake, starry, network, left):
+@pytest.mark.parametrize("name", ["slim", "vgg16"])
+def test_a_region_keeps_the_photo(lake, starry, name, left):
+    network = load_once(name)
     plain = compose.paint(lake, starry, network, **SETTINGS).image
     image = compose.paint(lake, starry, network, mask=left, **SETTINGS).image
     photo = images.resize(lake, image.shape[:2])

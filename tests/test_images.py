@@ -199,6 +199,42 @@ def test_a_very_large_photo_is_read_smaller(tmp_path, monkeypatch, ending, orien
     )
 
 
+@pytest.mark.parametrize("mode", ["1", "LA", "P", "PA", "CMYK", "I", "F", "I;16"])
+def test_a_very_large_photo_of_any_kind(tmp_path, monkeypatch, mode):
+    """Palettes have no mean: their colors have. Those of 16 bits are read whole."""
+    y, x = np.mgrid[0:1:40j, 0:1:60j]
+    picture = Image.fromarray(images.to_uint8(np.stack([x, y, x * y], axis=-1)))
+    if mode in ("I", "I;16"):
+        picture = Image.fromarray(np.asarray(x * 65535, np.uint16 if mode == "I;16" else np.int32))
+    else:
+        picture = Image.fromarray(np.float32(x)) if mode == "F" else picture.convert("P").convert(mode)
+    picture.save(tmp_path / ("a.im" if mode == "PA" else "a.png" if mode == "P" else "a.tiff"))
+    path = next(tmp_path.iterdir())
+    whole = images.load(path)
+    monkeypatch.setattr(images, "LARGE", 1000)
+    read = images.load(path, enough=20)
+    assert read.shape == ((40, 60, 3) if mode == "I;16" else (14, 20, 3))
+    if mode != "I;16":
+        blocks = np.stack([whole[:39, k::3] for k in range(3)]).mean(0).reshape(13, 3, 20, 3).mean(1)
+        np.testing.assert_allclose(read[:13], blocks, atol=0.004)  # measured: 0.002, rounded to bytes
+
+
+def test_a_jpeg_of_any_size_is_read_smaller(tmp_path, monkeypatch):
+    """Those of 200 million pixels, which some telephones make: above Pillow's limit, where it refuses them."""
+    picture = Image.linear_gradient("L").resize((640, 480))
+    for name in ("a.jpg", "a.png"):
+        picture.save(tmp_path / name)
+    monkeypatch.setattr(images, "LARGE", 10_000)
+    monkeypatch.setattr(images, "MAX_PIXELS", 100_000)
+    for limit in (200_000, 100_000):  # Pillow warns above its limit, and refuses above twice as many
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        read = images.load(tmp_path / "a.jpg", 100)
+        assert read.shape == (75, 100, 3) and read[0].max() < 0.05 and read[-1].min() > 0.95
+        for path, enough in ((tmp_path / "a.jpg", None), (tmp_path / "a.png", 100)):
+            with pytest.raises(ValueError, match=rf"{path.name} cannot be read as an image \(.*pixels"):
+                images.load(path, enough=enough)
+
+
 def test_decompression_bombs(tmp_path):
     Image.new("1", (10_000, 9_000)).save(tmp_path / "large.png")  # 90 million pixels in 12 kB: Pillow only warns
     Image.new("1", (20_000, 10_000)).save(tmp_path / "huge.png")  # more than twice as many: Pillow refuses

@@ -40,6 +40,11 @@ def test_embedded_layout(name, no_sockets):
         np.testing.assert_allclose(bias[[0, 1, 2, 3]], published, rtol=1e-6)
 
 
+def test_a_name_that_is_none():
+    with pytest.raises(ValueError, match=r"^name is 16, expected 'slim', 'vgg16', 'vgg19' or the path of a file\.$"):
+        load_network(16)
+
+
 def test_preprocess_equals_keras(rng):
     image = rng.uniform(size=(2, 5, 7, 3)).astype(np.float32)
     before = image.copy()

@@ -7,6 +7,7 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
+from conftest import load_once
 
 matplotlib.use("Agg")
 
@@ -80,8 +81,9 @@ def test_plot_losses(network, lake, starry):
     np.testing.assert_allclose(axis.lines[1].get_ydata(), history["style"])
 
 
-def test_live_view_shows_first_every_tenth_and_last(network, lake, starry, monkeypatch):
-    shown = []
+@pytest.mark.parametrize("name", ["slim", "vgg16"])
+def test_live_view_shows_first_every_tenth_and_last(name, lake, starry, monkeypatch):
+    network, shown = load_once(name), []
 
     class Handle:
         update = staticmethod(lambda view: shown.append(view))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stlib import images, optimize
 from stlib.network import load_network
-from stlib.scales import _scales, plan
+from stlib.scales import LIMITS, _scales, free_memory, plan
 from stlib.settings import COARSEST, RECIPES, STYLE_LAYERS, Settings
 from stlib.stylize import METHODS, _compile, _moves, moved, stylize
 
@@ -307,6 +307,19 @@ def test_advice_works(network, content, style, size, free):
                 plan(*pictures, network, Settings(size=int(advice[1])))
 
 
+@pytest.mark.parametrize("limit, held, kind", LIMITS)
+def test_a_container_has_less_memory(limit, held, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("stlib.scales.CGROUP", tmp_path)
+    machine = SimpleNamespace(available=10**10)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: machine)
+    assert free_memory() == 10**10
+    (tmp_path / limit).parent.mkdir(exist_ok=True)
+    (tmp_path / held).write_text(f"file 10000\n{kind} 200000000\n")
+    for text, free in (("max\n", 10**10), ("2200000000\n", 2 * 10**9), (str(2**63), 10**10)):
+        (tmp_path / limit).write_text(text)
+        assert free_memory() == free
+
+
 BAD = {
     "content": (dict(content=np.zeros((40, 40))), r"content has shape \(40, 40\), expected"),
     "style": (dict(style=np.full((40, 40, 3), 255)), "style has type int64, expected floats"),
@@ -314,10 +327,17 @@ BAD = {
     "init": (dict(init="photo"), "init is 'photo', expected one of 'content', 'style', 'noise'"),
     "size": (dict(size=0), "size is 0, expected a whole number"),
     "size and steps": (dict(size=0, steps=(2, 1)), "size is 0, expected a whole number"),
-    "short side": (dict(size=24), r"content image is 24 x 14 pixels at size 24.*needs 16 .* size of at least 29"),
+    "short side": (
+        dict(size=24),
+        r"content image is 24 x 14 pixels at size 24, and 16 are needed .* size of at least 29, or shallower layers",
+    ),
+    "tiny": (
+        dict(size=4, content_layers="block1_conv1", style_layers="block1_conv1"),
+        r"style image is 4 x 3 pixels at size 4, and 8 are needed on the short side: take a size of at least 15\.$",
+    ),
     "panorama": (
         dict(content=np.zeros((40, 4000, 3)), size=512),
-        r"content image is 512 x 5 pixels at size 512.*needs 16 .* size of at least 1600",
+        r"content image is 512 x 5 pixels at size 512, and 16 are needed .* size of at least 1600",
     ),
     "negative weight": (dict(style_weight=-1), "style_weight is -1, expected a number from 0 to 1e"),
     "infinite weight": (dict(content_weight=np.inf), "content_weight is inf"),
@@ -334,6 +354,7 @@ BAD = {
     "no layer": (dict(style_layers=[]), "No layer was named"),
     "steps": (dict(steps=(10, 0)), r"steps is \(10, 0\), expected one of 'draft', 'normal', 'fine', or whole numbers"),
     "no steps": (dict(steps=()), r"steps is \(\)"),
+    "steps of an array": (dict(steps=np.array([3, 2])), r"steps is .*array.* expected one of 'draft'"),
     "zero steps": (dict(steps=0), r"steps is \(0,\), expected one of"),
     "unknown word": (dict(steps="quick"), "steps is 'quick', expected one of 'draft', 'normal', 'fine'"),
     "method": (dict(method="sgd"), "method is 'sgd', expected one of 'pyramid', 'adam', 'lbfgs'"),
@@ -359,9 +380,10 @@ def test_bad_settings_are_one_sentence_before_any_step(name, network, lake, star
     assert "\n" not in str(error.value)
 
 
-def test_the_name_of_a_network_is_not_one(lake, starry):
-    with pytest.raises(ValueError, match=r"^network is 'slim', expected a network: load_network\('slim'\) loads it\.$"):
-        stylize(lake, starry, "slim")
+def test_what_is_no_network(lake, starry, network):
+    for wrong in ("slim", (network, "slim"), (network, network, network), {}):
+        with pytest.raises(ValueError, match=r"(?s)^network is .*, expected one that load_network gives, or two in"):
+            stylize(lake, starry, wrong)
 
 
 UNUSUAL = {  # content, style, settings: each gets a right picture

@@ -1,6 +1,7 @@
 """Tiles give the loss and the gradient of the whole, for every shape, layer and weight."""
 
 import functools
+import re
 import tracemalloc
 from types import SimpleNamespace
 
@@ -233,11 +234,15 @@ def test_choose_side(network):
     assert choose_side(network, layers, shape, 1e8) == 0
 
 
-def test_a_picture_that_does_not_fit_is_painted_in_tiles(network, lake, starry):
+def test_a_picture_that_does_not_fit_is_painted_in_tiles(network, lake, starry, capsys):
     """The same picture: over some steps rounding grows, for Adam's step is as large for a small gradient."""
     settings = dict(size=360, steps=(2, 4))
     whole = stylize(lake, starry, network, **settings)
+    assert "stylize:" not in capsys.readouterr().err
     tiled = stylize(lake, starry, network, memory=OWN + 9e7, **settings)
+    assert re.fullmatch(
+        r"stylize: about \d+ s with slim, the largest sizes in tiles of \d+ pixels\n", capsys.readouterr().err
+    )
     assert tiled.settings["memory"] == OWN + 9e7
     np.testing.assert_allclose(tiled.history["total"], whole.history["total"], rtol=1e-3)
     assert np.abs(tiled.image - whole.image).mean() < 1e-3

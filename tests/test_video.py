@@ -168,6 +168,21 @@ def test_sound_at_rates_that_mp4_has_not(ending, codec, sound, hertz, painter, t
         assert voice.codec_context.name == "aac"
 
 
+def test_a_broadcast_s_clock_begins_at_0(painter, tmp_path):
+    with mock.patch.object(av, "open", functools.partial(av.open, options={"output_ts_offset": "10"})):
+        source = make(tmp_path / "a.m2ts", frames=10)
+    assert paint(source, painter) == 0
+    (frames, asked), (_, times) = pictures(source), pictures(tmp_path / "out/a.m2ts.mp4")
+    with av.open(str(source)) as container:
+        start = Fraction(container.start_time, 1_000_000)
+    assert start > 9 and len(frames) == 10
+    late = [float(time - (begun - start)) for time, begun in zip(times, asked, strict=True)]
+    assert np.abs(late).max() < 1e-3 and 0 < times[0] < 0.1  # to what MP4 counts: its sound begins before its pictures
+    (heard, began), (again, begins) = samples(source), samples(tmp_path / "out/a.m2ts.mp4")
+    np.testing.assert_array_equal(again, heard)
+    assert abs(began - begins - start) < 1e-4
+
+
 def test_frames_of_another_size_later_on(painter, tmp_path, monkeypatch):
     """The size of a video is that of its first frame, also where the run that went on never paints that one."""
     source = make(tmp_path / "a.mp4", frames=10)
@@ -327,6 +342,36 @@ def test_ctrl_c_is_meant_for_all_files(painter, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(video, "join", mock.Mock(side_effect=OSError("the disk is full")))
     assert paint(tmp_path / "photos", painter, out="painted") == 130
     assert "the disk is full" in capsys.readouterr().err and len(painted) == 7
+
+
+def test_ctrl_c_while_all_is_joined(painter, tmp_path, monkeypatch, capsys):
+    source, real = make(tmp_path / "a.mp4"), video.join
+    with monkeypatch.context() as patch:
+        patch.setattr(video, "join", mock.Mock(side_effect=[KeyboardInterrupt, mock.DEFAULT], wraps=real))
+        assert paint(source, painter) == 130
+    assert "a.unfinished.mp4 is what is painted" in capsys.readouterr().err
+    assert len(pictures(tmp_path / "out/a.unfinished.mp4")[0]) == 10
+    assert paint(source, painter) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("nested_at", [2, 6, 10])
+def test_two_runs_paint_the_same_video(nested_at, painter, tmp_path, monkeypatch, capsys):
+    """The quicker one finishes it, and what both had begun is gone: nothing fails, nothing is left."""
+    source, real, painted = make(tmp_path / "a.mp4"), painters.paint, []
+
+    def counts(image, painter_):
+        painted.append(image.shape)
+        if len(painted) == nested_at:
+            assert paint(source, painter) == 0
+        return real(image, painter_)
+
+    monkeypatch.setattr(painters, "paint", counts)
+    assert paint(source, painter) == 0
+    said = capsys.readouterr().out
+    assert "1 painted, 0 there" in said and "0 painted, 1 there already, 0 not painted" in said
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mp4"]
+    assert len(pictures(tmp_path / "out/a.mp4")[0]) == 10
 
 
 def test_what_a_killed_write_left_is_no_beginning(painter, tmp_path):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import secrets
 import shutil
 
 from tqdm import tqdm
@@ -24,14 +25,16 @@ def paint_video(source, target, painter, made, shrink):
     with video.open_video(source) as stream:
         parts = _parts(target)
         _begin(parts, made | {"painter_sha256": checkpoint.digest(*painter.get_weights())})
-        segments, fresh = sorted(parts.glob("[0-9]*.nut")), parts / "fresh.nut"
-        fresh.unlink(missing_ok=True)
+        segments = sorted(parts.glob("[0-9]*.nut"))
+        fresh = parts / f"fresh-{secrets.token_hex(4)}.nut"  # of this run: another may paint the same
         painting = _Painting(stream, painter, shrink, source.name, done=len(segments) * SEGMENT)
         try:
             while video.write_segment(itertools.islice(painting.frames, SEGMENT), fresh, target.suffix.lower(), stream):
                 if not painting.stopped:
                     segments.append(fresh.replace(parts / f"{len(segments):06}.nut"))
-        except KeyboardInterrupt:  # while a frame was written: the segment is lost
+            if not painting.stopped:
+                _finish(segments, painting, stream, source, target, made)
+        except KeyboardInterrupt:  # while a frame was written: the segment is lost; or while all were joined
             painting.stopped = True
         finally:
             painting.bar.close()
@@ -41,14 +44,6 @@ def paint_video(source, target, painter, made, shrink):
             except (ValueError, OSError) as error:  # said, but Ctrl-C is meant for all files
                 program.complain(error)
             raise KeyboardInterrupt
-        if not segments:
-            raise ValueError(f"{source} holds no frame that can be read: open it in a player and save it again.")
-        end, expected = painting.end * stream.time_base, video.expected_end(stream) or 0
-        if painting.damaged or end < expected - 2 / video.rate(stream):
-            program.complain(
-                f"{source} is damaged: what can be read of it, {float(end):.1f} of {expected:.1f} s, is painted."
-            )
-        video.join(segments, target, source, end, **made)
     clear(target, made)
 
 
@@ -99,6 +94,18 @@ def _begin(parts, made):
             f"{parts} holds the beginning of another video, or of one painted otherwise: choose another folder, or "
             "delete it to begin anew."
         )
+
+
+def _finish(segments, painting, stream, source, target, made):
+    """Join all of it."""
+    if not segments:
+        raise ValueError(f"{source} holds no frame that can be read: open it in a player and save it again.")
+    end, expected = painting.end * stream.time_base, video.expected_end(stream) or 0
+    if painting.damaged or end < expected - 2 / video.rate(stream):
+        program.complain(
+            f"{source} is damaged: what can be read of it, {float(end):.1f} of {expected:.1f} s, is painted."
+        )
+    video.join(segments, target, source, end, **made)
 
 
 def _leave_unfinished(segments, source, target, made):

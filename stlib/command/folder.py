@@ -152,7 +152,13 @@ def paint_once(source, target, painter, made):
         if is_video(source):
             clip.clear(target, made)
         return "there"
-    paint_file(source, target, painter, made)
+    try:
+        paint_file(source, target, painter, made)
+    except OSError:
+        if not target.exists():
+            raise
+        check_made(target, made)  # another run was quicker, and what both had begun is gone
+        return "there"
     return "painted"
 
 

@@ -1,18 +1,13 @@
 """The command `python -m stlib CONTENT... STYLE -o OUT`: paint photos in the style of a painting, one by one."""
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import os
-import sys
 import time
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
-from stlib import checkpoint, color, disk, images
+from stlib import checkpoint, color, disk, images, progress
 from stlib import weights as files
 from stlib.command import program
 from stlib.language import translate
@@ -24,11 +19,7 @@ OPTIONS = {each.name: each for each in dataclasses.fields(Settings) if "about" i
 SIZE, NETWORK = 512, "vgg16"  # beauty first
 PAPERS = {"A5": (148, 210), "A4": (210, 297), "A3": (297, 420), "A2": (420, 594), "A1": (594, 841)}  # millimeters
 DPI = 300  # of a good print, seen from near
-TILED = 1.7  # a step in tiles takes about so many times as long: margins, and a second pass forward
-SLOWER = 6  # a step with VGG16 takes about so many times as long as with slim
 SHOWN = {"size": SIZE, "memory": "all that is free"}  # as defaults
-
-BAR = "{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
 
 EXAMPLE = """example:
   python -m stlib images/content/summer_palace.jpg images/style/starry_night.jpg -o out/palace.png --size 640
@@ -46,17 +37,20 @@ def main(arguments):
     paths = output_paths(options.content, options.style, options.out, name)
     style = images.load(options.style, enough=size)
     names = [name] if Path(name).exists() else name.split("+")
-    if len(names) > 2:
-        raise ValueError(f"{name} are {len(names)} networks: give one, or two such as vgg16+slim.")
+    if len(names) > 2 or "" in names:
+        raise ValueError(f"--network is {name}, expected one network, or two such as vgg16+slim.")
     for each in names:
         files.check_network(each)
-    failed = [photo for photo in options.content if not program.attempt(is_picture, photo)]
+    failed = [photo for photo in options.content if not program.attempt(is_picture, photo, size)]
     if len(failed) < len(paths):
         with quiet():
             from stlib.network import load_network
             from stlib.stylize import plan
         network = tuple(map(load_network, names)) if len(names) == 2 else load_network(name)
-        plan(style, style, network, settings)  # says what is wrong with the settings or the painting
+        if options.paper and options.size is None:
+            size = round(DPI * printed(options.paper, style.shape))
+        # Says what is wrong with the settings or the painting.
+        plan(style, style, network, dataclasses.replace(settings, size=size))
     for photo, path in zip(options.content, paths):
         if photo not in failed and not program.attempt(paint, photo, path, options, style, network, settings):
             failed.append(photo)
@@ -136,9 +130,9 @@ def output_paths(contents, style, out, network):
     return paths
 
 
-def is_picture(path):
+def is_picture(path, size):
     """Return True, or raise what `images.load` raises, as far as the beginning of the file shows it."""
-    with images.open_picture(path):
+    with images.open_picture(path, enough=size):
         return True
 
 
@@ -157,7 +151,7 @@ def paint(name, path, options, style, network, settings):
         dpi = settings.size / length
     scales = plan(content, style, network, settings)
     images.check_sides(path, scales[-1].shape)
-    names = "+".join(dict.fromkeys(scale.network.name for scale in scales))
+    names = progress.names(scales)
     settings = settings if isinstance(network, tuple) else scales[0].settings
     made = dict(content=name.name, style=options.style.name, keep_colors=options.keep_colors, network=names)
     inputs = checkpoint.digest(content, style, *checkpoint.weights_of(network))
@@ -169,7 +163,8 @@ def paint(name, path, options, style, network, settings):
         program.complain(f"{kept} was left by a run that --resume would have gone on with: this one begins anew.")
         checkpoint.remove(kept)
     seen = color.gray_pair(content, style) if options.keep_colors else (content, style)
-    with progress_bar(path, names, scales) as show:
+    draft = "" if names == "slim" else "; a draft: --network slim, or --steps draft"
+    with progress.bar(path.name, scales, draft) as show:
         result = stylize(*seen, network, callback=show, resume=kept, **dataclasses.asdict(settings))
     image = result.image
     if options.keep_colors:
@@ -195,36 +190,3 @@ def printed(paper, shape):
 def same(made, metadata):
     """Whether a picture with this metadata was made in the same way, with whatever memory."""
     return json.loads(json.dumps(made | {"memory": None})).items() <= (metadata | {"memory": None}).items()
-
-
-@contextlib.contextmanager
-def progress_bar(path, names, scales):
-    """Give a callback of `stylize` that shows the progress and, as soon as it can tell, the time that it will take."""
-    # A step takes as long as it has pixels, and as the network is slow.
-    slow = [(1 if scale.network.name == "slim" else SLOWER) * (TILED if scale.side else 1) for scale in scales]
-    work = [each * np.prod(scale.shape) for each, scale in zip(slow, scales)]
-    done = np.cumsum([0, *np.repeat(work, [scale.steps for scale in scales])])  # before each step, and at the end
-    first = clock = None  # this run's first step; when what comes before `early` was compiled
-    with tqdm(total=done[-1], desc=path.name, bar_format=translate(BAR)) as bar:
-
-        def show(progress):
-            nonlocal first, clock
-            if first is None:
-                first, bar.initial, bar.n = progress.step, done[progress.step - 1], done[progress.step - 1]
-                if first > 1:
-                    tqdm.write(translate(f"{path.name}: goes on at step {first} of {progress.total}"), sys.stderr)
-            remaining = progress.total - first
-            early, later = (first + 3, first + 11) if remaining > 11 else (first, first + min(3, remaining))
-            clock = time.perf_counter() if progress.step <= early else clock
-            if progress.step == later:
-                rate = (time.perf_counter() - clock) / max(1, done[later] - done[early])
-                seconds = rate * (done[-1] - done[first - 1])
-                draft = "" if names == "slim" else "; a draft: --network slim, or --steps draft"
-                side = next((scale.side for scale in reversed(scales) if scale.side), None)
-                parts = f", the largest sizes in tiles of {side} pixels" if side else ""
-                line = translate(f"{path.name}: about {seconds:.0f} s with {names}")
-                tqdm.write(f"{line}{translate(parts)}{translate(draft)}", sys.stderr)
-            bar.set_postfix({loss: f"{progress.losses[loss]:.3f}" for loss in ("content", "style")}, refresh=False)
-            bar.update(done[progress.step] - bar.n)
-
-        yield show

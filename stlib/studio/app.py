@@ -358,7 +358,8 @@ class Studio(widgets.VBox):
 
     def _save(self):
         made = recipes.metadata(self.current["recipe"], self.current["settings"], self.pictures)
-        path = images.save(self.current["image"], self._path(), **made)
+        profile = images.color_profile(self.current["recipe"]["photo"])
+        path = images.save(self.current["image"], self._path(), profile=profile, **made)
         self._say(f"Saved as {path.as_posix()}, with its settings.")
 
     def _show_code(self):
