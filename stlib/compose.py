@@ -28,7 +28,8 @@ def paint(photo, painting, network=None, *, second=None, share=0.5, mask=None, s
     Stopped in the first painting, it does not begin the second. Raises ValueError in one sentence.
     """
     check(share, strokes)
-    settings = dict(steps=tuple(Settings(size=round(settings.get("size", 320) * strokes)).counts())) | settings
+    size = round(settings.get("size", Settings.size) * strokes)
+    settings = dict(steps=tuple(Settings(size=size).counts())) | settings
     paintings = [painting] if second is None or mask is None else [painting, second]
     if second is not None and mask is None:
         paintings = [mixed(painting, second, share)]

@@ -20,7 +20,7 @@ RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", "
 HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 BRANDS = dict.fromkeys(HEIC, "HEIC") | dict.fromkeys((b"avif", b"avis"), "AVIF")  # what such a file says of itself
 MAX_PIXELS = 89_000_000  # Pillow's own limit against decompression bombs
-LARGE = 20_000_000  # pixels of a photo that is made smaller before its values become floats
+WHOLE = 20_000_000  # pixels; a photo of more is made smaller before its values become floats
 LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # sides in pixels that a format, or what writes it, can have at most
 DESCRIPTION, SOFTWARE = 0x010E, 0x0131  # EXIF tags that every format above can carry
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, INCH = 0x011A, 0x011B, 0x0128, 2
@@ -38,7 +38,7 @@ def load(path, size=None, *, enough=None):
     """
     enough = enough or (2 * fit((1, 1), size)[0] if size else None)
     with open_picture(path, enough=enough) as file:
-        count, large = getattr(file, "n_frames", 1), math.prod(file.size) > LARGE
+        count, large = getattr(file, "n_frames", 1), math.prod(file.size) > WHOLE
         image = from_picture(_reduced(file, enough) if large and enough else ImageOps.exif_transpose(file))
     if count > 1:
         warnings.warn(f"{path} holds {count} pictures, frames or pages: the first is taken.", stacklevel=2)
@@ -76,7 +76,7 @@ def open_picture(path, most=None, enough=None):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own words
             with _opened(path, enough) as file:
-                if enough and file.width * file.height > LARGE:
+                if enough and file.width * file.height > WHOLE:
                     file.draft(None, (enough, enough))  # a JPEG is read at a half, a quarter or an eighth
                 if file.width * file.height > most:
                     remedy = "make it smaller in an image viewer"

@@ -83,6 +83,7 @@ def wrap(text, width):
 
 
 def columns(text):
+    """How many columns of a terminal a text takes: Chinese letters take two."""
     return sum(2 if "\u2e80" <= letter <= "\uffef" else 1 for letter in text)
 
 

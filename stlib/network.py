@@ -134,5 +134,6 @@ def floats(chain):
 
 
 def until_deepest(network, layers):
+    """The layers of the network, without its input, up to the deepest of those named."""
     names = [layer.name for layer in network.layers]
     return network.layers[1 : max(names.index(layer) for layer in layers) + 1]

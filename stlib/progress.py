@@ -26,10 +26,10 @@ def names(scales):
     return "+".join(dict.fromkeys(scale.network.name for scale in scales))
 
 
-def teller(title, scales, draft=""):
-    """A callback of `stylize` that says once, on stderr, how long all takes, with what, and if it is in tiles.
+def teller(title, scales, draft="", file=None):
+    """A callback of `stylize` that says once how long all takes, with what, and if it is in tiles.
 
-    draft: what to say of a quicker picture.
+    draft: what to say of a quicker picture. file: where; None is standard output.
     """
     done, first, clock = work(scales), None, None  # clock: when what comes before `early` was compiled
 
@@ -45,15 +45,15 @@ def teller(title, scales, draft=""):
             side = next((scale.side for scale in reversed(scales) if scale.side), None)
             parts = f", the largest sizes in tiles of {side} pixels" if side else ""
             line = translate(f"{title}: about {seconds:.0f} s with {names(scales)}")
-            tqdm.write(f"{line}{translate(parts)}{translate(draft)}", sys.stderr)
+            tqdm.write(f"{line}{translate(parts)}{translate(draft)}", file)
 
     return tell
 
 
 @contextlib.contextmanager
 def bar(title, scales, draft=""):
-    """Give a callback of `stylize` that shows a bar, and says what `teller` says."""
-    done, tell, begun = work(scales), teller(title, scales, draft), False
+    """Give a callback of `stylize` that shows a bar, and says what `teller` says, all on stderr."""
+    done, tell, begun = work(scales), teller(title, scales, draft, sys.stderr), False
     with tqdm(total=done[-1], desc=title, bar_format=translate(BAR)) as shown:
 
         def show(progress):

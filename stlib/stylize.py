@@ -68,7 +68,7 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
         pixels: what a large picture looks like is decided before, so a quicker one does.
     init: where to start, "content", "style", "noise" (drawn with `seed`) or an image.
     callback: called with a Progress after each evaluation of the loss; without one, a picture that is painted in
-        tiles is announced on stderr with the time that it will take.
+        tiles is announced with the time that it will take.
     resume: path of a file where a long run keeps its state, about once a minute. If it is there, the run goes on
         from it, to the same picture. Remove it when the picture is saved. With the method "pyramid" only.
     settings: size, steps, content_weight, style_weight, ...: those of settings.Settings.
@@ -137,8 +137,8 @@ def _paint(scale, content, style, batch, on_step, state, folder):
         return [(move, content_targets(photo, move)) for move in moves]
 
     A = style_targets(images.resize(style, scale.style_shape)[None])
-    weights = {name: float(getattr(scale.settings, f"{name}_weight")) for name in TERMS}
-    losses_at = _in_turns(value_and_gradient, targets(), A, weights, state.get("t", 1))
+    factors = {name: float(getattr(scale.settings, f"{name}_weight")) for name in TERMS}
+    losses_at = _in_turns(value_and_gradient, targets(), A, factors, state.get("t", 1))
     batch = batch if scale.side else tf.constant(batch)
     batch = _minimizer(scale, state, folder)(losses_at, batch, scale.steps, on_step)
     if not np.isfinite(batch).all():
@@ -188,7 +188,7 @@ def _checkpoint(path, settings, network, content, style, start):
     return checkpoint.Checkpoint(path, made)
 
 
-def _in_turns(value_and_gradient, moves, A, weights, t=1):
+def _in_turns(value_and_gradient, moves, A, factors, t=1):
     """The function of the image that is minimized: each evaluation sees the image after the next of the moves.
 
     t: the first step, from 1.
@@ -197,7 +197,7 @@ def _in_turns(value_and_gradient, moves, A, weights, t=1):
 
     def losses_at(image):
         move, P = next(moves)
-        return value_and_gradient(image, move, P, A, weights)
+        return value_and_gradient(image, move, P, A, factors)
 
     return losses_at
 
@@ -242,7 +242,7 @@ def _compile(network, content_layers, style_layers, statistics):
         return {layer: statistics(S[layer]) for layer in style_weights}
 
     @optimize.compiled(input_signature=[image, move, P_spec, A_spec, {name: optimize.SCALAR for name in TERMS}])
-    def value_and_gradient(image, move, P, A, weights):
+    def value_and_gradient(image, move, P, A, factors):
         with tf.GradientTape() as tape:
             tape.watch(image)
             inside = tf.clip_by_value(image, 0, 1)
@@ -256,7 +256,7 @@ def _compile(network, content_layers, style_layers, statistics):
                 / sum(style_weights.values()),
                 "total_variation": total_variation_loss(seen),
             }
-            losses["total"] = tf.add_n([weights[name] * loss for name, loss in losses.items()])
+            losses["total"] = tf.add_n([factors[name] * loss for name, loss in losses.items()])
             total = losses["total"] + OUTSIDE * tf.reduce_mean(tf.square(image - inside))
         return losses, tape.gradient(total, image)
 

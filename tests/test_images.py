@@ -184,7 +184,7 @@ def test_sides_that_a_format_cannot_have(tmp_path, ending, longest):
 
 @pytest.mark.parametrize("ending, orientation", [(".jpg", 1), (".jpg", 6), (".tif", 6), (".png", 1)])
 def test_a_very_large_photo_is_read_smaller(tmp_path, monkeypatch, ending, orientation):
-    monkeypatch.setattr(images, "LARGE", 400_000)
+    monkeypatch.setattr(images, "WHOLE", 400_000)
     y, x = np.mgrid[0:1:601j, 0:1:801j]
     picture = Image.fromarray(images.to_uint8(np.stack([x, y, (np.sin(9 * x) + 1) / 2], axis=-1)))
     exif = Image.Exif()
@@ -211,7 +211,7 @@ def test_a_very_large_photo_of_any_kind(tmp_path, monkeypatch, mode):
     picture.save(tmp_path / ("a.im" if mode == "PA" else "a.png" if mode == "P" else "a.tiff"))
     path = next(tmp_path.iterdir())
     whole = images.load(path)
-    monkeypatch.setattr(images, "LARGE", 1000)
+    monkeypatch.setattr(images, "WHOLE", 1000)
     read = images.load(path, enough=20)
     assert read.shape == ((40, 60, 3) if mode == "I;16" else (14, 20, 3))
     if mode != "I;16":
@@ -224,7 +224,7 @@ def test_a_jpeg_of_any_size_is_read_smaller(tmp_path, monkeypatch):
     picture = Image.linear_gradient("L").resize((640, 480))
     for name in ("a.jpg", "a.png"):
         picture.save(tmp_path / name)
-    monkeypatch.setattr(images, "LARGE", 10_000)
+    monkeypatch.setattr(images, "WHOLE", 10_000)
     monkeypatch.setattr(images, "MAX_PIXELS", 100_000)
     for limit in (200_000, 100_000):  # Pillow warns above its limit, and refuses above twice as many
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)

@@ -194,10 +194,10 @@ def test_an_error_while_painting_is_told(studio, monkeypatch):
 def test_stop_keeps_the_picture_so_far(studio, course, monkeypatch):
     monkeypatch.setattr("stlib.settings.STEPS", (100_000,))
     studio.paint.click()
-    while "step " not in studio.picture.value:
+    while "Losses so far" not in studio.curves.value:  # set after the picture
         assert studio.thread.is_alive()
         time.sleep(0.01)
-    assert "Losses so far" in studio.curves.value
+    assert "step " in studio.picture.value
     studio.paint.click()  # one at a time
     studio.halt.click()
     studio.thread.join()

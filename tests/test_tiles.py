@@ -238,10 +238,10 @@ def test_a_picture_that_does_not_fit_is_painted_in_tiles(network, lake, starry, 
     """The same picture: over some steps rounding grows, for Adam's step is as large for a small gradient."""
     settings = dict(size=360, steps=(2, 4))
     whole = stylize(lake, starry, network, **settings)
-    assert "stylize:" not in capsys.readouterr().err
+    assert "stylize:" not in capsys.readouterr().out
     tiled = stylize(lake, starry, network, memory=OWN + 9e7, **settings)
     assert re.fullmatch(
-        r"stylize: about \d+ s with slim, the largest sizes in tiles of \d+ pixels\n", capsys.readouterr().err
+        r"stylize: about \d+ s with slim, the largest sizes in tiles of \d+ pixels\n", capsys.readouterr().out
     )
     assert tiled.settings["memory"] == OWN + 9e7
     np.testing.assert_allclose(tiled.history["total"], whole.history["total"], rtol=1e-3)

@@ -22,11 +22,12 @@ from stlib.quiet import quiet
 PATIENCE, RETRIES = 10, 2  # seconds for a scheduler to answer; of a task that failed, besides lost workers
 
 
-def outcomes(address, jobs, painter, made):
+def outcomes(address, jobs, painter, made, paint_once):
     """Yield pairs of a file and "painted", "there" or None for failed, said why, as they come from the cluster.
 
     address: the scheduler's, such as tcp://host:8786. jobs: pairs of a file and the file to write. painter: its name
-    or path. Raises ValueError or OSError if there is no such cluster.
+    or path. paint_once: paints one of them, from the two paths, the loaded painter and `made`. Raises ValueError or
+    OSError if there is no such cluster.
     """
     try:
         from distributed import Client, as_completed
@@ -49,7 +50,7 @@ def outcomes(address, jobs, painter, made):
             )
         sources = {
             client.submit(
-                _paint, source.absolute(), target.absolute(), painter, made, pure=False, retries=RETRIES
+                _paint, paint_once, source.absolute(), target.absolute(), painter, made, pure=False, retries=RETRIES
             ): source
             for source, target in jobs
         }
@@ -65,13 +66,11 @@ def _result(source, future):
     return outcome
 
 
-def _paint(source, target, painter, made):
+def _paint(paint_once, source, target, painter, made):
     """Paint one file on a worker; return the outcome, or the ValueError that says why not, and what was said on stderr.
 
     Whatever else is raised may pass, such as a disk that does not answer: it is tried again.
     """
-    from stlib.command.folder import paint_once
-
     with contextlib.redirect_stderr(io.StringIO()) as said, warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: program.complain(message)
         try:

@@ -56,7 +56,7 @@ def main(arguments):
     disk.check_folder(options.out)
     made = dict(painter=Path(options.painter).stem, size=options.size)
     if options.scheduler:
-        outcomes = cluster.outcomes(options.scheduler, jobs, options.painter, made)
+        outcomes = cluster.outcomes(options.scheduler, jobs, options.painter, made, paint_once)
     else:
         with quiet():
             from stlib.painter import load_painter

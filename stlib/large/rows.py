@@ -119,9 +119,9 @@ def split(image, folder=None):
     for _ in range(pyramid.LEVELS - 1):
         half = zeros([(length + 1) // 2 for length in band.shape[:2]] + [3], folder)
         for rows in pieces(half.shape):
-            half[rows] = resample(band, *weights(half.shape, band.shape), rows)
+            half[rows] = resample(band, *matrices(half.shape, band.shape), rows)
         for rows in pieces(band.shape):
-            band[rows] -= resample(half, *weights(band.shape, half.shape), rows)
+            band[rows] -= resample(half, *matrices(band.shape, half.shape), rows)
         bands.append(band)
         band = half
     return [*bands, band]
@@ -133,14 +133,14 @@ def join(bands, folder=None):
     for band in bands[-2::-1]:
         image, small = zeros(band.shape, folder), image
         for rows in pieces(band.shape):
-            image[rows] = band[rows] + resample(small, *weights(band.shape, small.shape), rows)
+            image[rows] = band[rows] + resample(small, *matrices(band.shape, small.shape), rows)
     for rows in pieces(image.shape):
         image[rows] = tf.matmul(image[rows], pyramid.OPPONENT)
     return image
 
 
 def resample(image, down, across, rows):
-    """Some rows of an image (h, w, 3) resampled to (h', w', 3); down, across: sparse weights, (h', h) and (w', w)."""
+    """Some rows of an image (h, w, 3) resampled to (h', w', 3); down, across: sparse matrices, (h', h) and (w', w)."""
     down = down[rows]
     read = slice(down.indices.min(), down.indices.max() + 1)
     image = image[read]
@@ -150,7 +150,7 @@ def resample(image, down, across, rows):
 
 
 @functools.lru_cache(maxsize=32)  # more than the sides of all bands
-def _weights(new, old):
+def _matrix(new, old):
     """Those of tf.image.resize along one side, (new, old), antialiased where it shrinks: triangles of sum 1."""
     wide = np.float32(max(1, old / new))
     # The center of each new position, in old ones, in float32, as TensorFlow does.
@@ -162,15 +162,15 @@ def _weights(new, old):
     return csr_array((np.float32(values), (k, np.int32(near[k, j]))), shape=(new, old))
 
 
-def weights(new, old):
-    """From a shape (h, w, ...) to a new one: the sparse weights down and across."""
-    return [_weights(*pair) for pair in zip(new[:2], old[:2])]
+def matrices(new, old):
+    """From a shape (h, w, ...) to a new one: the sparse matrices that resample, down and across."""
+    return [_matrix(*pair) for pair in zip(new[:2], old[:2])]
 
 
 @functools.lru_cache(maxsize=8)
 def adjoint(large, small):
     """Those with which the gradient of the large image becomes the small one's."""
-    return [each.T.tocsr() for each in weights(large, small)]
+    return [each.T.tocsr() for each in matrices(large, small)]
 
 
 @optimize.compiled(input_signature=[tf.TensorSpec((None, None, 3))] * 3 + [optimize.SCALAR] * 2)

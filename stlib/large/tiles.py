@@ -104,11 +104,11 @@ class Tiles:
         statistics = {k: self._statistics(sums["G"][k], sums["sum"][k], sums["M"][k]) for k in self.style_weights}
         return {k: tf.cast(statistics[k][0], tf.float32) for k in statistics}
 
-    def value_and_gradient(self, image, move, P, A, weights, guides=None):
+    def value_and_gradient(self, image, move, P, A, factors, guides=None):
         """The losses, {name: float}, and the gradient of their total with respect to the image, (1, h, w, 3).
 
         image: a batch, or Rows of a picture (large/rows.py).
-        P, A: from content_targets and style_targets; weights: {name: factor of the loss}.
+        P, A: from content_targets and style_targets; factors: {name of a loss: number}.
         guides: {"T": {layer: (R, h, w, 1)}, "c": {layer: (1, h, w, 1)}}, weights of the positions of each layer after
             the move, as in lesson A4. Each A has R statistics then, and the style loss is a mean over the regions.
         """
@@ -133,10 +133,10 @@ class Tiles:
         # Forward: the sums, and the maps that the parts start from.
         maps = self._forward(Shown(image, move), visit)
         # The losses are functions of the sums: their values, and their slopes.
-        style, slopes = self._style(sums, A, weights["style"])
+        style, slopes = self._style(sums, A, factors["style"])
         scale = {k: 1 / (max(P.energy[k], 1e-12) * len(self.content_layers)) for k in self.content_layers}
         content = sum(scale[k] * float(sums["content"][k]) for k in scale)
-        slopes["content"] = {k: np.float32(weights["content"] * scale[k]) for k in scale}
+        slopes["content"] = {k: np.float32(factors["content"] * scale[k]) for k in scale}
         # Backward, from the last part to the picture: the tiles' gradients, margins included, add up.
         padded, above = np.zeros(np.add(image.shape, (2 * REACH, 2 * REACH, 0)), np.float32), None
         for part, side in zip(self.parts[::-1], self.sides[::-1]):
@@ -150,9 +150,9 @@ class Tiles:
                 gradient[tile.read] += more[0].numpy()
             above = gradient
         gradient = fold(padded)
-        variation = pointwise(image, weights["total_variation"], gradient)
+        variation = pointwise(image, factors["total_variation"], gradient)
         losses = {"content": content, "style": style, "total_variation": variation}
-        losses["total"] = sum(weights[name] * loss for name, loss in losses.items())
+        losses["total"] = sum(factors[name] * loss for name, loss in losses.items())
         return losses, gradient[None]
 
     def _forward(self, image, visit):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 
 def main():
+    """Run the cells, then the checks; write what passed to where standard output was, and end the process."""
     report, secret, null = os.dup(1), os.dup(0), os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)  # the notebook reads and prints nothing

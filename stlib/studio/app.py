@@ -17,7 +17,7 @@ from PIL import Image
 from stlib import compose, images
 from stlib.command.program import sentence
 from stlib.language import translate
-from stlib.settings import RECIPES, STYLE_LAYERS
+from stlib.settings import RECIPES, STYLE_LAYERS, Settings
 from stlib.sliders import Names
 from stlib.studio import recipe as recipes
 from stlib.studio import view
@@ -70,6 +70,7 @@ class Chooser(widgets.VBox):
         self.choose(next((path for path in self.buttons if path.stem == first), next(iter(self.buttons))))
 
     def paths(self):
+        """The pictures in the folders, by name."""
         files = [path for folder in self.folders for path in sorted(folder.glob("*"))]
         return [path for path in files if path.suffix.lower() in images.FORMATS]
 
@@ -91,6 +92,7 @@ class Chooser(widgets.VBox):
         self.thumbnails.children = [widgets.HTML(f"<style>{' '.join(rules)}</style>"), *self.buttons.values()]
 
     def choose(self, chosen):
+        """Take the picture with this path, and mark its button."""
         for path, button in self.buttons.items():
             button.description = ("✓ " if path == chosen else "") + view.title(path)
             (button.add_class if path == chosen else button.remove_class)("stlib-chosen")
@@ -141,7 +143,7 @@ class Studio(widgets.VBox):
         self.painting = Chooser([style, own], "starry_night", *words, self._say)
         self.second = widgets.Dropdown(description="Second painting", **WIDE)
         self.share = widgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="Share of the second", **WIDE)
-        self.size = widgets.IntSlider(320, min=64, max=1024, step=32, description="Size in pixels", **WIDE)
+        self.size = widgets.IntSlider(Settings.size, min=64, max=1024, step=32, description="Size in pixels", **WIDE)
         self.balance = widgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="Photo 0, painting 1", **WIDE)
         self.strokes = widgets.FloatSlider(1, min=0.5, max=2, step=0.25, description="Strokes, times as large", **WIDE)
         networks = {translate(name): network for name, network in NETWORKS.items()}

@@ -103,8 +103,8 @@ class PainterTraining(Training):
         for targets in self.targets[1:]:  # each half the size of the one before
             painted = tf.nn.avg_pool2d(painted, 2, 2, "VALID")
             losses["style"] += self.style_loss(self.features(painted), targets) / len(self.targets)
-        weights = {"content": CONTENT_WEIGHT, "total_variation": TOTAL_VARIATION_WEIGHT, "stability": self.stability}
-        return losses | {"total": tf.add_n([weights.get(name, 1) * loss for name, loss in losses.items()])}
+        factors = {"content": CONTENT_WEIGHT, "total_variation": TOTAL_VARIATION_WEIGHT, "stability": self.stability}
+        return losses | {"total": tf.add_n([factors.get(name, 1) * loss for name, loss in losses.items()])}
 
     def style_loss(self, F, A):
         """Relative error of the Gram matrices, each picture's by itself: weighted mean over the layers."""
