@@ -234,8 +234,9 @@ def attempts(remake):
         }
         saved = images.save(PICTURE, Path(folder, "saved.png"), **NAMES, **SETTINGS)
         bare = images.save(PICTURE, Path(folder, "bare.png"))
-        made = remake(saved, dict(pictures), SOME, paint)
-        times = len(calls)
+        given_pictures = dict(pictures)
+        made = remake(saved, given_pictures, SOME, paint)
+        times, unchanged = len(calls), given_pictures == pictures
         for path, network in ((saved, OTHER), (bare, SOME)):
             try:
                 errors.append(remake(path, dict(pictures), network, paint) and None)
@@ -246,8 +247,9 @@ def attempts(remake):
     given |= {key: rest.pop(key) for key in NAMES if key in rest and key not in given}
     rest = {key: list(value) if isinstance(value, tuple) else value for key, value in rest.items()}
     return SimpleNamespace(
-        made=made, times=times, given=given, rest=rest, twice=twice, errors=errors, late=len(calls) - times
-    )
+        made=made, times=times, unchanged=unchanged, given=given, rest=rest, twice=twice, errors=errors,
+        late=len(calls) - times,
+    )  # fmt: skip
 
 
 def differ(seen):
@@ -294,6 +296,9 @@ made_again = Exercise(
             (lambda *a: again(*a) and again(*a), lambda *a: images.load_metadata(a[0]))),
         Law("it returns what paint returns", lambda seen: getattr(seen.made, "image", 0) is PICTURE,
             "return paint(...).", (lambda *a: again(*a).image,)),
+        Law("the arguments are unchanged", lambda seen: seen.unchanged,
+            "your code changes the dict pictures, which belongs to the caller: look up in it, change nothing.",
+            (lambda path, pictures, *a: (again(path, pictures, *a), pictures.clear())[0],)),
         Law("nothing is passed twice", lambda seen: not seen.twice,
             "take content, style and network out (settings.pop(name)), then pass the rest: **settings.",
             (but(again, out=()),)),
