@@ -409,7 +409,7 @@ def test_figures_in_english(settings, monkeypatch):
 def test_every_figure_finds_its_words():
     """What may be drawn is among the texts to translate, whether or not the picture is stored; code is not."""
     texts = {unit.text for unit in translate.units("figures")}
-    assert {"brighter at {0} degrees: red", "luminance", "teacher", "after {0} steps", "photo", "painting"} <= texts
+    assert {"brighter at {0} degrees: yellow", "luminance", "teacher", "after {0} steps", "photo", "painting"} <= texts
     assert {"max pooling", "starry night", "{0} steps on bands", "relative error", "too small", "AdaIN"} <= texts
     assert not {"off", "RdBu_r", "black", "block4_conv2", "--shard", "extract(x)", "yi,bijc,xj->byxc"} & texts
 
