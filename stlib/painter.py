@@ -31,11 +31,19 @@ def build_painter():
         residue = _convolution(x, WIDTHS[-1], 3, name=f"residual{k}a")
         x = x + _convolution(residue, WIDTHS[-1], 3, activation=None, name=f"residual{k}b")
     for k, width in enumerate(WIDTHS[-2::-1], start=1):
-        x = keras.layers.UpSampling2D(2, interpolation="nearest")(x)
-        x = _convolution(x, width, 3, name=f"up{k}")
+        x = _convolution(_enlarge(x), width, 3, name=f"up{k}")
     x = keras.ops.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]], mode="reflect")
     x = keras.layers.Conv2D(3, 5, activation="sigmoid", name="out")(x)
     return keras.Model(image, x, name="painter")
+
+
+def _enlarge(x):
+    """Twice as large: each pixel repeated, then twice the mean of neighbors, which is bilinear interpolation."""
+    x = keras.layers.UpSampling2D(2, interpolation="nearest")(x)
+    x = keras.ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="reflect")
+    for _ in range(2):
+        x = keras.layers.AveragePooling2D(2, strides=1)(x)
+    return x
 
 
 def _convolution(x, width, kernel, strides=1, activation="relu", name=None):

@@ -26,13 +26,13 @@ EMBEDDED = {  # SHA-256 of the networks that come with the course
     "vgg16": "d59ea6ddc78138a91a030b224e9f34c46cd7ab7c7c8cfdd567808dfea3c56410",
 }
 PAINTERS = {  # SHA-256; starry_night_flickers went on without the stability term, for comparison
-    "starry_night": "5a93855dcbd2c283cb01798f8b9e57935786cd558959d9589d1815a1f80e782d",
-    "great_wave": "731a9ac7b0adf079d028009c0b41e2ece38ea971b6dbc1fbe42577cac9fa8ae2",
-    "village_street_auvers": "52a005351881c1a9069dc0f72637c4e3761b3c2a6908db734888e50693045e3a",
-    "composition_viii": "35a187f020ffd8c493bc6c934ca7b045a5b1379923f27bb0ccb789b2fbe7ba8c",
-    "citrus_slices": "ad4737a0f1024f6f395c6e759de7bddf93ff31ad355b9157763c7ad6f407bf8e",
-    "ocean_waves": "d0919022b58a069decd2ff0d96266c18e13bcfc8b72326341a34eadb82363147",
-    "starry_night_flickers": "0df2952facb2cf1e27098b008ad711396633b0e26f8570241fd3b4c4c12c1a3b",
+    "starry_night": "e591211b483b9abdf2c916fa03b3b88f037aaa8121a1c4f6233217458ff5d2dd",
+    "great_wave": "5645eec13b3c9545a38c5297107fc611253a088348241db644fad37bee7757b3",
+    "village_street_auvers": "9c9a7374d7a6528f8b6ef8073a93719b07c71a11cc2a243a675252a2f75b405c",
+    "composition_viii": "52f1bfd1e1d52a6d2941fd4969468767b4066c0aa28ee290dc8f6ae9e2e9a1d3",
+    "citrus_slices": "c70519d5e99958ad9566504104deccbf3107e4d52d1802697048979a6fa163eb",
+    "ocean_waves": "a7b24cbfef5a9c3273ce61feb6b746d160779cfd40f171bc0714f1a4d2ee1733",
+    "starry_night_flickers": "b3697392d79d14657981eb887e7bbf183ffebd75948f8e39d1226cdd460f72ea",
 }
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
 VGG19_URL = (

@@ -1,13 +1,15 @@
 """Painters: what the embedded ones paint, any size, and that a wrong file is refused in one sentence."""
 
+import keras
 import numpy as np
 import pytest
-from benchmarks.bench_painter import errors
+import tensorflow as tf
+from benchmarks.bench_painter import errors, mesh
 from conftest import ROOT, load_once
 
 from stlib import images, weights
 from stlib.network import feature_extractor
-from stlib.painter import GRAIN, build_painter, grain_pattern, load_painter, paint
+from stlib.painter import GRAIN, _enlarge, build_painter, grain_pattern, load_painter, paint
 from stlib.settings import CONTENT_LAYERS, STYLE_LAYERS
 from stlib.training.painter import write
 
@@ -34,6 +36,22 @@ def test_padding_to_a_multiple_of_4_mirrors_and_cuts(random_painter, rng):
     mirrored = np.concatenate([mirrored, mirrored[:, -2:-3:-1]], axis=1)  # (24, 32, 3)
     expected = random_painter(mirrored[None])[0, :22, :31]
     np.testing.assert_allclose(paint(photo, random_painter), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (9, 7), (16, 31)])
+def test_enlarging_is_bilinear(shape, rng):
+    """On a slope there are no stairs, which would print a mesh."""
+    x, image = rng.uniform(size=(1, *shape, 3)).astype(np.float32), keras.Input((None, None, 3))
+    enlarged = keras.Model(image, _enlarge(image))(x)
+    np.testing.assert_allclose(enlarged, tf.image.resize(x, [2 * side for side in shape]), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_no_mesh_is_printed(name):
+    """Painters that repeated pixels, and were not punished for a mesh, had 6.2 (The Great Wave) and 9.5 (ocean)."""
+    painter = load_painter(name)
+    photos = [images.load(path, 256) for path in sorted((ROOT / "images/content").glob("*.jpg"))]
+    assert np.median([mesh(paint(photo, painter, GRAIN)) for photo in photos]) < 2.5  # measured: 0.82 to 1.14
 
 
 def test_pictures_of_a_batch_do_not_influence_each_other(random_painter, rng):
@@ -123,12 +141,12 @@ def test_wrong_files_are_refused(tmp_path, random_painter):
 
 
 BOUNDS = {  # of content error and style error as VGG16 sees them on the lake at 256 px, with grain
-    "starry_night": (1.3, 0.2),  # measured: 1.157, 0.185
-    "great_wave": (1.3, 0.23),  # measured: 1.181, 0.215
-    "village_street_auvers": (1.45, 0.26),  # measured: 1.322, 0.239
-    "composition_viii": (1.6, 0.22),  # measured: 1.457, 0.197
-    "citrus_slices": (1.8, 0.37),  # measured: 1.644, 0.344
-    "ocean_waves": (1.05, 0.2),  # measured: 0.928, 0.186
+    "starry_night": (1.3, 0.22),  # measured: 1.176, 0.199
+    "great_wave": (1.32, 0.24),  # measured: 1.197, 0.224
+    "village_street_auvers": (1.48, 0.275),  # measured: 1.351, 0.253
+    "composition_viii": (1.52, 0.235),  # measured: 1.382, 0.215
+    "citrus_slices": (1.8, 0.37),  # measured: 1.652, 0.343
+    "ocean_waves": (1.05, 0.2),  # measured: 0.952, 0.180
 }
 
 
@@ -147,4 +165,4 @@ def test_embedded_painters_paint_their_style_and_keep_the_photo(name, seen):
     S = features(images.load(ROOT / f"images/style/{name}.jpg", 256)[None])
     (content_error, style_error), (_, of_photo) = errors(F, P, S), errors(P, P, S)
     assert content_error < BOUNDS[name][0] and style_error < BOUNDS[name][1]
-    assert of_photo > 1.9 * style_error  # measured: 2.3 times (citrus) and more
+    assert of_photo > 1.9 * style_error  # measured: 2.35 times (citrus) and more

@@ -93,8 +93,10 @@ def test_the_losses_are_those_of_stylize_for_each_picture(name, pictures, style)
         "style": np.mean(styles),
         "total_variation": float(total_variation_loss(painted)),
         "stability": np.mean((painted[:1] - again) ** 2),
-    }
-    weights = {"content": 0.05, "style": 1, "total_variation": 2, "stability": 5}
+        "mesh": np.mean([np.var([picture[y::4, x::4, c].mean() for y in range(4) for x in range(4)])
+                         for picture in painted for c in range(3)]),
+    }  # fmt: skip
+    weights = {"content": 0.05, "style": 1, "total_variation": 2, "stability": 5, "mesh": 500}
     expected["total"] = sum(weights[name] * loss for name, loss in expected.items())
     assert {name: float(loss) for name, loss in losses.items()} == pytest.approx(expected, rel=1e-4)
     assert losses["stability"] > 1e-6

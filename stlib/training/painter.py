@@ -4,9 +4,10 @@
 
 Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the course's
 relative losses, the style matched at three sizes, the picture moved a little before the network sees it, as in
-`stylize`, a term for stability (what is moved and noisy should be painted as what is not), and grain, which gives even
-areas their strokes. A training on VGG16's losses is slow; it may go on from a painter that a smaller network taught
-(--network slim, then --start). Notebook A5 explains each step; PAINTERS.md says how the shipped painters were trained.
+`stylize`, a term for stability (what is moved and noisy should be painted as what is not), one against a mesh (what
+repeats every 4 pixels), and grain, which gives even areas their strokes. A training on VGG16's losses is slow; it may
+go on from a painter that a smaller network taught (--network slim, then --start). Notebook A5 explains each step;
+PAINTERS.md says how the shipped painters were trained.
 A batch is float32 (B, 256, 256, 3), RGB in [0, 1]; pictures are uint8 (n, 144, 144, 3).
 """
 
@@ -23,14 +24,14 @@ from stlib.command import program
 from stlib.losses import gram_per_position, relative_error, total_variation_loss
 from stlib.network import feature_extractor, load_network
 from stlib.optimize import compiled
-from stlib.painter import GRAIN, PATTERN, build_painter, grain_pattern, load_painter
+from stlib.painter import GRAIN, PATTERN, STRIDE, build_painter, grain_pattern, load_painter
 from stlib.settings import CONTENT_LAYERS, REACH, STYLE_LAYERS
 from stlib.stylize import moved
 from stlib.training.loop import Training, read_pictures
 
 CROP = 256  # pixels
 STYLE_SIZES = (384, 192, 96)  # longest side of the painting, at each size at which styles are compared
-CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT = 0.05, 2.0  # the weight of the style is 1
+CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT, MESH_WEIGHT = 0.05, 2.0, 500.0  # the weight of the style is 1
 LAYER_WEIGHTS = dict(zip(STYLE_LAYERS, (2, 1, 1, 1, 1)))  # the first has the colors
 WITHOUT = 0.25  # share of the steps without grain, since films have none
 NOISE = 0.04  # standard deviation of the noise under which the painting should stay the same
@@ -99,11 +100,13 @@ class PainterTraining(Training):
             "style": self.style_loss(F, self.targets[0]) / len(self.targets),
             "total_variation": total_variation_loss(painted),
             "stability": unstable,
+            "mesh": mesh_loss(painted),
         }
         for targets in self.targets[1:]:  # each half the size of the one before
             painted = tf.nn.avg_pool2d(painted, 2, 2, "VALID")
             losses["style"] += self.style_loss(self.features(painted), targets) / len(self.targets)
-        factors = {"content": CONTENT_WEIGHT, "total_variation": TOTAL_VARIATION_WEIGHT, "stability": self.stability}
+        factors = {"content": CONTENT_WEIGHT, "total_variation": TOTAL_VARIATION_WEIGHT, "mesh": MESH_WEIGHT}
+        factors |= {"stability": self.stability}
         return losses | {"total": tf.add_n([factors.get(name, 1) * loss for name, loss in losses.items()])}
 
     def style_loss(self, F, A):
@@ -136,6 +139,17 @@ class PainterTraining(Training):
     def status(self, means):
         """What the progress bar shows."""
         return {name: f"{means[name]:.3f}" for name in ("content", "style")}
+
+
+def mesh_loss(painted):
+    """What repeats in each square of 4 x 4 pixels, which a painter enlarges from one position: the variance of its 16
+    means over a picture. The style loss takes it for texture; in skies it shows.
+
+    painted: (B, h, w, 3), 4 divides h and w.
+    """
+    count, height, width = tf.unstack(tf.shape(painted)[:3])
+    squares = tf.reshape(painted, (count, height // STRIDE, STRIDE, width // STRIDE, STRIDE, 3))
+    return tf.reduce_mean(tf.math.reduce_variance(tf.reduce_mean(squares, axis=(1, 3)), axis=(1, 2)))
 
 
 def load_teacher(name, bfloat16=False):
