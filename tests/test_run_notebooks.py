@@ -1,6 +1,8 @@
 """The notebook runner: each notebook gets its turn, and only a whole one is stored."""
 
+import asyncio
 import os
+import queue
 import signal
 import sys
 
@@ -65,3 +67,17 @@ def test_what_cannot_be_written_stays(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         run_notebooks.store(new_notebook(), path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_reply_is_asked_for_again():
+    """One that came while nobody looked is found; a kernel that never answers ends at the timeout."""
+    answers = [{"msg_type": "execute_reply"}, None, None]
+
+    async def get_msg(channel, timeout):
+        if answers and (answer := answers.pop()):
+            return answer
+        raise queue.Empty
+
+    assert asyncio.run(run_notebooks.in_turns(get_msg, None, 60)) == {"msg_type": "execute_reply"}
+    with pytest.raises(queue.Empty):
+        asyncio.run(run_notebooks.in_turns(get_msg, None, 0))

@@ -3,7 +3,10 @@
 usage: python tools/run_notebooks.py [--write] [NAME ...]     NAME: the start of a file name, such as 03
 """
 
+import functools
+import math
 import os
+import queue
 import subprocess
 import sys
 import time
@@ -57,7 +60,24 @@ def execute(path):
     options = dict(timeout=600, kernel_name="python3", record_timing=False)
     options["coalesce_streams"] = True  # what one cell prints is one output, however the kernel sent it
     client = NotebookClient(notebook, resources={"metadata": {"path": path.parent}}, **options)
+
+    def ask_again(**_):
+        channel = client.kc.shell_channel
+        channel.get_msg = functools.partial(in_turns, type(channel).get_msg, channel)
+
+    client.on_cell_start = ask_again
     return client.execute(stderr=subprocess.DEVNULL)  # the kernel's log, not what cells print
+
+
+async def in_turns(get_msg, channel, timeout=None, turn=1):
+    """A message of a channel, asked for each second: pyzmq's asyncio may miss that it has come, and wait for ever."""
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
+        try:
+            return await get_msg(channel, timeout=turn)
+        except queue.Empty:
+            if time.monotonic() > end:
+                raise
 
 
 def clean(notebook):
