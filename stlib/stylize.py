@@ -78,7 +78,7 @@ def stylize(content, style, network=None, *, init="content", callback=None, resu
     network = _default_network(os.environ.get("STLIB_NETWORK")) if network is None else network
     settings = Settings(init=init if isinstance(init, str) else "image", **settings)
     scales = plan(content, style, network, settings)
-    callback = callback or (progress.teller("stylize", scales) if scales[-1].side else None)
+    callback = callback or (progress.teller("stylize", scales) if any(scale.side for scale in scales) else None)
     settings = scales[0].settings if len(as_tuple(network)) == 1 else settings
     total = sum(scale.steps for scale in scales)
     image = _start(init, content, style, scales[0].shape, settings.seed)[None]
