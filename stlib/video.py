@@ -27,6 +27,7 @@ ENCODERS = {
 }
 COPIED = {".mp4": ("aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"), ".webm": ("opus", "vorbis")}  # kinds of sound
 SOUND = {".mp4": ("aac", None), ".webm": ("libopus", 48_000)}  # what others become: encoder, samples a second
+LAYOUTS = {1: "mono", 6: "5.1"}  # of so many channels; of other numbers stereo is made
 ABOUT = "stlib: a synthetic video made by neural style transfer"
 BT709 = 1  # the matrix, primaries and curve of high-definition video, in ITU-T H.273
 
@@ -241,7 +242,7 @@ def _add_sound(output, stream, ending):
         return output.add_stream_from_template(stream)
     name, rate = SOUND[ending]
     known = library().Codec(name, "w").audio_rates
-    layout = "mono" if stream.codec_context.channels == 1 else "stereo"
+    layout = LAYOUTS.get(stream.codec_context.channels, "stereo")
     return output.add_stream(name, rate=rate or (own if own in known else 48_000), layout=layout)
 
 

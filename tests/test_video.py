@@ -61,15 +61,16 @@ def make(
     base=None,
     options=None,
     hertz=48_000,
+    layout="mono",
 ):
-    """Write a clip, with a tone that rises. times: in ticks of `base`."""
+    """Write a clip, with a tone that rises, in the last channel. times: in ticks of `base`."""
     rng, (width, height) = np.random.default_rng(0), size
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         if base:
             stream.time_base = stream.codec_context.time_base = base
-        tone = output.add_stream(sound, rate=hertz, layout="mono") if sound else None
+        tone = output.add_stream(sound, rate=hertz, layout=layout) if sound else None
         for k in range(frames):
             image = PHOTO[:height, k % 100 : k % 100 + width] + 0.02 * rng.standard_normal((height, width, 3))
             image[10:20, k % 20 : k % 20 + 10] = (1, 0.5, 0)
@@ -80,7 +81,9 @@ def make(
         output.mux(stream.encode(None))
         if tone:
             t = np.arange(round(frames / rate * hertz)) / hertz
-            samples = av.AudioFrame.from_ndarray(np.int16(9000 * np.sin(2000 * t * (1 + t)))[None], "s16", "mono")
+            heard = np.zeros((len(t), tone.channels), np.int16)
+            heard[:, -1] = 9000 * np.sin(2000 * t * (1 + t))
+            samples = av.AudioFrame.from_ndarray(heard.reshape(1, -1), "s16", layout)
             samples.sample_rate, samples.pts, samples.time_base = hertz, 0, Fraction(1, hertz)
             output.mux(tone.encode(samples))
             output.mux(tone.encode(None))
@@ -166,6 +169,15 @@ def test_sound_at_rates_that_mp4_has_not(ending, codec, sound, hertz, painter, t
         [voice] = target.streams.audio
         assert abs(float(voice.duration * voice.time_base) - 1) < 0.2  # seconds
         assert voice.codec_context.name == "aac"
+
+
+def test_all_channels_of_sound_that_is_encoded_anew(painter, tmp_path):
+    source = make(tmp_path / "a.mov", sound="pcm_s16le", layout="5.1", frames=25)
+    assert paint(source, painter) == 0
+    (heard, _), (again, _) = samples(source), samples(tmp_path / "out/a.mov.mp4")
+    assert len(again) == 6 and not heard.reshape(-1, 6)[:, :5].any()  # which are interleaved
+    *silent, loud = np.square(again).mean(axis=1)
+    assert loud > 0.01 and max(silent) < 1e-4 * loud  # measured: 0.04 and 0
 
 
 def test_a_broadcast_s_clock_begins_at_0(painter, tmp_path):
@@ -456,7 +468,7 @@ def test_what_is_no_video_is_one_sentence(painter, tmp_path, capsys):
         "list.mp4": "cannot be read as a video",
         "half.mp4": "cannot be read as a video",
         "song.mp4": "holds no video that can be read",
-        "tiny.mp4": "fewer than the 16 on the short side",
+        "tiny.mp4": "fewer than the 20 on the short side",
     }.items():
         assert any(str(folder / name) in line and words in line for line in lines), name
     assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix == ".mp4"]
