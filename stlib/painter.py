@@ -2,7 +2,8 @@
 
 Johnson, Alahi & Fei-Fei, *Perceptual losses for real-time style transfer and super-resolution*, 2016, with the instance
 normalization of Ulyanov, Vedaldi & Lempitsky, *Instance normalization: the missing ingredient for fast stylization*,
-2016. Notebook A5 builds it step by step; stlib.training.painter trains it.
+2016, and two dilated blocks (Yu & Koltun, *Multi-scale context aggregation by dilated convolutions*, 2016). Notebook A5
+builds it step by step; stlib.training.painter trains it.
 """
 
 import functools
@@ -16,8 +17,9 @@ from stlib import images
 from stlib import weights as files
 from stlib.optimize import compiled
 
-WIDTHS, BLOCKS = (16, 32, 64), 4  # channels at full, half and quarter size; residual blocks at quarter size
-MINIMUM_SIDE, STRIDE = 16, 4  # pixels
+WIDTHS = (16, 32, 64)  # channels at full, half and quarter size
+DILATIONS = (1, 1, 2, 4, 1, 1)  # of the residual blocks at quarter size; 4: each weight four positions from the next
+MINIMUM_SIDE, STRIDE = 20, 4  # pixels; 20: five positions, of which four are mirrored at the edge
 GRAIN, PATTERN = 0.06, 512  # standard deviation of the grain for pictures that stand still; side of its pattern
 
 
@@ -27,9 +29,9 @@ def build_painter():
     x = _convolution(image, WIDTHS[0], 5, name="in")
     for k, width in enumerate(WIDTHS[1:], start=1):
         x = _convolution(x, width, 3, strides=2, name=f"down{k}")
-    for k in range(1, BLOCKS + 1):
-        residue = _convolution(x, WIDTHS[-1], 3, name=f"residual{k}a")
-        x = x + _convolution(residue, WIDTHS[-1], 3, activation=None, name=f"residual{k}b")
+    for k, dilation in enumerate(DILATIONS, start=1):
+        residue = _convolution(x, WIDTHS[-1], 3, dilation=dilation, name=f"residual{k}a")
+        x = x + _convolution(residue, WIDTHS[-1], 3, dilation=dilation, activation=None, name=f"residual{k}b")
     for k, width in enumerate(WIDTHS[-2::-1], start=1):
         x = _convolution(_enlarge(x), width, 3, name=f"up{k}")
     x = keras.ops.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]], mode="reflect")
@@ -46,11 +48,11 @@ def _enlarge(x):
     return x
 
 
-def _convolution(x, width, kernel, strides=1, activation="relu", name=None):
+def _convolution(x, width, kernel, strides=1, dilation=1, activation="relu", name=None):
     """Reflection padding, convolution without bias, instance normalization, activation."""
-    pad = kernel // 2
+    pad = dilation * (kernel // 2)
     x = keras.ops.pad(x, [[0, 0], [pad, pad], [pad, pad], [0, 0]], mode="reflect")  # zeros would draw a frame
-    x = keras.layers.Conv2D(width, kernel, strides, use_bias=False, name=name)(x)
+    x = keras.layers.Conv2D(width, kernel, strides, dilation_rate=dilation, use_bias=False, name=name)(x)
     x = keras.layers.GroupNormalization(groups=-1, epsilon=1e-5, name=f"{name}_norm")(x)  # one group for each channel
     return keras.layers.Activation(activation)(x) if activation else x
 

@@ -26,13 +26,13 @@ EMBEDDED = {  # SHA-256 of the networks that come with the course
     "vgg16": "d59ea6ddc78138a91a030b224e9f34c46cd7ab7c7c8cfdd567808dfea3c56410",
 }
 PAINTERS = {  # SHA-256; starry_night_flickers went on without the stability term, for comparison
-    "starry_night": "e591211b483b9abdf2c916fa03b3b88f037aaa8121a1c4f6233217458ff5d2dd",
-    "great_wave": "5645eec13b3c9545a38c5297107fc611253a088348241db644fad37bee7757b3",
-    "village_street_auvers": "9c9a7374d7a6528f8b6ef8073a93719b07c71a11cc2a243a675252a2f75b405c",
-    "composition_viii": "52f1bfd1e1d52a6d2941fd4969468767b4066c0aa28ee290dc8f6ae9e2e9a1d3",
-    "citrus_slices": "c70519d5e99958ad9566504104deccbf3107e4d52d1802697048979a6fa163eb",
-    "ocean_waves": "a7b24cbfef5a9c3273ce61feb6b746d160779cfd40f171bc0714f1a4d2ee1733",
-    "starry_night_flickers": "b3697392d79d14657981eb887e7bbf183ffebd75948f8e39d1226cdd460f72ea",
+    "starry_night": "e47476fd8ae55d3ee186c6c88d36a2ec9644d6f96e6d547507a6ad8a1d66479b",
+    "great_wave": "61c645ae0f6450985da1f350b824de7c22657438e7678f50027a90010162a112",
+    "village_street_auvers": "0f6a3dbd8053b3e316c1ef2e34b8a7cb5555f3764f7578918b2ef783384788f4",
+    "composition_viii": "92d79acd567885ab5d6af87e6a7c9e417921223cc213e7faf1b68a06aba476ef",
+    "citrus_slices": "890a81f96a049486d1706a8826049e5f9975dbfd8a56185555195a8b333be589",
+    "ocean_waves": "bc4dd9e4011330df6461c62da35f3eae007144115efd649c9fe8febcac293c6f",
+    "starry_night_flickers": "1437cc4abe359c38b779e7b6c878db37432b11c67d18954a99a8ba574c1b97de",
 }
 VGG19_MD5 = "253f8cb515780f3b799900260a226db6"  # of the published file, as Keras states it
 VGG19_URL = (

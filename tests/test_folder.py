@@ -38,7 +38,7 @@ def photos(tmp_path, rng):
     for k in range(8):
         images.save(rng.uniform(size=(20 + k, 33, 3)), tmp_path / f"photos/{k % 3}/photo{k}.png")
     images.save(images.load(PHOTO, 60), tmp_path / "photos/cat.jpg")
-    frames = [rng.uniform(size=(18, 23, 3)) for _ in range(3)]
+    frames = [rng.uniform(size=(22, 27, 3)) for _ in range(3)]
     animation.save_frames(frames, tmp_path / "photos/moving.gif", {"duration": [40, 80, 120], "loop": 0})
     (tmp_path / "photos/notes.txt").write_text("not a picture")
     images.save(rng.uniform(size=(20, 20, 3)), tmp_path / "photos/.hidden/thumbnail.png")
@@ -130,7 +130,7 @@ def test_bad_files_are_named_and_do_not_stop_the_rest(photos, painter, capsys):
     for name, words in {
         "broken.jpg": "cannot be read",
         "0/text.gif": "cannot be read",
-        "tiny.png": "the 16 on the",
+        "tiny.png": "the 20 on the",
     }.items():
         line = next(line for line in printed.err.splitlines() if str(photos / name) in line)
         assert words in line, line
@@ -198,7 +198,7 @@ def still(path, height=20, **options):
 
 
 def moving(path, **options):
-    pictures = [Image.new("RGBA", (23, 18), (80 * k, 99, 0, 255)) for k in range(3)]
+    pictures = [Image.new("RGBA", (23, 22), (80 * k, 99, 0, 255)) for k in range(3)]
     for k, picture in enumerate(pictures):
         picture.paste((0, 0, 0, 0), (5 * k, 0, 5 * k + 5, 9))
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[40, 80, 120], loop=2, **options)

@@ -22,7 +22,7 @@ def random_painter():
     return build_painter()
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (17, 16), (19, 43), (32, 61), (97, 50)])
+@pytest.mark.parametrize("shape", [(20, 20), (21, 20), (23, 43), (32, 61), (97, 50)])
 def test_any_size_comes_back(shape, random_painter, rng):
     photo = rng.uniform(size=(*shape, 3)).astype(np.float32)
     painted = paint(photo, random_painter)
@@ -51,7 +51,7 @@ def test_no_mesh_is_printed(name):
     """Painters that repeated pixels, and were not punished for a mesh, had 6.2 (The Great Wave) and 9.5 (ocean)."""
     painter = load_painter(name)
     photos = [images.load(path, 256) for path in sorted((ROOT / "images/content").glob("*.jpg"))]
-    assert np.median([mesh(paint(photo, painter, GRAIN)) for photo in photos]) < 2.5  # measured: 0.82 to 1.14
+    assert np.median([mesh(paint(photo, painter, GRAIN)) for photo in photos]) < 2.5  # measured: 0.87 to 1.13
 
 
 def test_pictures_of_a_batch_do_not_influence_each_other(random_painter, rng):
@@ -64,7 +64,7 @@ def test_pictures_of_a_batch_do_not_influence_each_other(random_painter, rng):
 @pytest.mark.parametrize(
     "photo, words",
     [
-        (np.zeros((15, 40, 3)), "40 x 15 pixels; a painter needs 16 on the short side"),
+        (np.zeros((19, 40, 3)), "40 x 19 pixels; a painter needs 20 on the short side"),
         (np.zeros((40, 40)), "expected (height, width, 3)"),
         (np.full((40, 40, 3), 200.0), "expected [0, 1]"),
         (np.full((40, 40, 3), np.nan), "NaN"),
@@ -79,7 +79,7 @@ def test_bad_photos_are_refused(photo, words, random_painter):
 @pytest.mark.parametrize("name", weights.PAINTERS)
 def test_embedded_painters_are_small_whole_and_without_pickles(name, tmp_path, monkeypatch):
     path = FOLDER / f"painter_{name}.npz"
-    assert path.stat().st_size <= 800_000
+    assert path.stat().st_size <= 1_000_000
     with np.load(path, allow_pickle=False) as arrays:
         assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
         assert all(np.isfinite(array).all() for array in arrays.values())
@@ -141,12 +141,12 @@ def test_wrong_files_are_refused(tmp_path, random_painter):
 
 
 BOUNDS = {  # of content error and style error as VGG16 sees them on the lake at 256 px, with grain
-    "starry_night": (1.3, 0.22),  # measured: 1.176, 0.199
-    "great_wave": (1.32, 0.24),  # measured: 1.197, 0.224
-    "village_street_auvers": (1.48, 0.275),  # measured: 1.351, 0.253
-    "composition_viii": (1.52, 0.235),  # measured: 1.382, 0.215
-    "citrus_slices": (1.8, 0.37),  # measured: 1.652, 0.343
-    "ocean_waves": (1.05, 0.2),  # measured: 0.952, 0.180
+    "starry_night": (1.25, 0.2),  # measured: 1.144, 0.180
+    "great_wave": (1.24, 0.255),  # measured: 1.128, 0.233
+    "village_street_auvers": (1.42, 0.265),  # measured: 1.290, 0.243
+    "composition_viii": (1.5, 0.23),  # measured: 1.359, 0.210
+    "citrus_slices": (1.77, 0.38),  # measured: 1.609, 0.349
+    "ocean_waves": (1.02, 0.2),  # measured: 0.927, 0.180
 }
 
 
@@ -165,4 +165,4 @@ def test_embedded_painters_paint_their_style_and_keep_the_photo(name, seen):
     S = features(images.load(ROOT / f"images/style/{name}.jpg", 256)[None])
     (content_error, style_error), (_, of_photo) = errors(F, P, S), errors(P, P, S)
     assert content_error < BOUNDS[name][0] and style_error < BOUNDS[name][1]
-    assert of_photo > 1.9 * style_error  # measured: 2.35 times (citrus) and more
+    assert of_photo > 1.9 * style_error  # measured: 2.31 times (citrus) and more

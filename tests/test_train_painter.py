@@ -31,7 +31,8 @@ def style():
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Crops of 64 px instead of 256, and the style to match, so that the tests are quick."""
+    """Two blocks instead of six, crops of 64 px instead of 256, and the style to match, so that the tests are quick."""
+    monkeypatch.setattr("stlib.painter.DILATIONS", (1, 2))
     monkeypatch.setattr(train_painter, "CROP", 64)
     monkeypatch.setattr(train_painter, "STYLE_SIZES", (128, 64, 32))
 
@@ -73,7 +74,7 @@ def test_half_precision_changes_a_gradient_less_than_another_crop(pictures, styl
 
 @pytest.mark.parametrize("name", ["slim", "vgg16"])
 def test_the_losses_are_those_of_stylize_for_each_picture(name, pictures, style):
-    training = PainterTraining(style, pictures, load_network(name), steps=1, stability=5)
+    training = PainterTraining(style, pictures, load_network(name), steps=1, content_weight=0.03, stability=5)
     batch, noise = np.float32(pictures[:2, :64, :64] / 255), np.random.default_rng(0).normal(0, 0.1, (1, 64, 64, 3))
     losses = training.losses(tf.constant(batch), tf.constant(noise, tf.float32), tf.constant((1, 6)))
     painted, features = move(training.painter(batch), 1, 6), training.features
@@ -86,7 +87,7 @@ def test_the_losses_are_those_of_stylize_for_each_picture(name, pictures, style)
         for picture, size in ((painting, 128), (half, 64), (quarter, 32)):
             F, S = features(picture[None]), features(images.resize(style, images.fit(style.shape, size))[None])
             errors = [relative_error(gram_per_position(F[k]), gram_per_position(S[k])) for k in STYLE_LAYERS]
-            styles.append(np.average(errors, weights=(2, 1, 1, 1, 1)))
+            styles.append(np.average(errors, weights=(2, 1, 1, 2, 2)))
     again = training.painter(tf.clip_by_value(batch[:1] + noise, 0, 1))
     expected = {
         "content": np.mean(content),
@@ -96,7 +97,7 @@ def test_the_losses_are_those_of_stylize_for_each_picture(name, pictures, style)
         "mesh": np.mean([np.var([picture[y::4, x::4, c].mean() for y in range(4) for x in range(4)])
                          for picture in painted for c in range(3)]),
     }  # fmt: skip
-    weights = {"content": 0.05, "style": 1, "total_variation": 2, "stability": 5, "mesh": 500}
+    weights = {"content": 0.03, "style": 1, "total_variation": 2, "stability": 5, "mesh": 500}
     expected["total"] = sum(weights[name] * loss for name, loss in expected.items())
     assert {name: float(loss) for name, loss in losses.items()} == pytest.approx(expected, rel=1e-4)
     assert losses["stability"] > 1e-6
@@ -154,7 +155,13 @@ def test_a_stopped_run_continues(style, pictures, network, tmp_path, monkeypatch
         assert found == pytest.approx(expected, rel=1e-3)
     assert losses[0] != pytest.approx(losses[1], rel=1e-3), "otherwise the test would see no difference"
     given = {"style": style, "pictures": pictures, "network": network, "steps": 4}
-    others = {"style": style[:100], "network": load_network("vgg16"), "stability": 0, "start": first.painter}
+    others = {
+        "style": style[:100],
+        "network": load_network("vgg16"),
+        "content_weight": 1,
+        "stability": 0,
+        "start": first.painter,
+    }
     for name, other in (others | {"crops": 1}).items():
         with pytest.raises(ValueError, match="other settings or pictures"):
             PainterTraining(**given | {name: other}).restore(tmp_path / "c.npz")
@@ -166,7 +173,8 @@ def test_a_stopped_run_continues(style, pictures, network, tmp_path, monkeypatch
         (["--out", "p.h5"], "expected a file ending in .npz"),
         (["--steps", "0"], "1 step and crop or more"),
         (["--crops", "0"], "1 step and crop or more"),
-        (["--stability", "nan"], "a weight from 0 up"),
+        (["--stability", "nan"], "weights from 0 up"),
+        (["--content-weight", "-1"], "--content-weight -1.0 --stability 2"),
         (["--style", "nowhere.jpg"], "no file nowhere.jpg"),
         (["--network", "nowhere.h5"], "There is no network nowhere.h5"),
         (["--start", "nowhere"], "There is no painter nowhere"),

@@ -31,8 +31,7 @@ from stlib.training.loop import Training, read_pictures
 
 CROP = 256  # pixels
 STYLE_SIZES = (384, 192, 96)  # longest side of the painting, at each size at which styles are compared
-CONTENT_WEIGHT, TOTAL_VARIATION_WEIGHT, MESH_WEIGHT = 0.05, 2.0, 500.0  # the weight of the style is 1
-LAYER_WEIGHTS = dict(zip(STYLE_LAYERS, (2, 1, 1, 1, 1)))  # the first has the colors
+LAYER_WEIGHTS = dict(zip(STYLE_LAYERS, (2, 1, 1, 2, 2)))  # the first has the colors; the last are learned last
 WITHOUT = 0.25  # share of the steps without grain, since films have none
 NOISE = 0.04  # standard deviation of the noise under which the painting should stay the same
 LEARNING_RATE, LATER_RATE = 2e-3, 1e-3  # of a new painter; of one that has learned already
@@ -57,19 +56,22 @@ def batch_at(pictures, step, seed=0, crops=2):
 class PainterTraining(Training):
     """A painter in training: `painter`, `features` of the network that teaches, the Gram matrices at each size."""
 
-    def __init__(self, style, pictures, network, steps=4_000, seed=0, stability=2.0, start=None, crops=2):
+    def __init__(
+        self, style, pictures, network, steps=4_000, seed=0, content_weight=0.1, stability=2.0, start=None, crops=2
+    ):
         """What is learned, and from what.
 
         style: float image; pictures: uint8 (n, 144, 144, 3); network: from `load_network`, measures the losses;
-        stability: of the term for stability; start: the painter to go on from, None for a new one;
-        crops: how many there are in a step.
+        content_weight: more keeps more of the photo; stability: weight of the term for stability;
+        start: the painter to go on from, None for a new one; crops: how many there are in a step.
         """
         digests = dict(style=digest(images.to_uint8(style)), network=digest(*network.get_weights()))
         digests |= {"bfloat16": True} if network.compute_dtype == "bfloat16" else {}
         digests |= {"start": digest(*start.get_weights())} if start else {}
-        super().__init__(pictures, steps, seed, stability=stability, crops=crops, **digests)
+        factors = dict(content=content_weight, total_variation=2.0, mesh=500.0, stability=stability)  # style: 1
+        super().__init__(pictures, steps, seed, factors=factors, crops=crops, **digests)
         keras.utils.set_random_seed(seed)
-        self.stability, self.crops, self.painter = stability, crops, build_painter()
+        self.factors, self.crops, self.painter = factors, crops, build_painter()
         if start:
             self.painter.set_weights(start.get_weights())
         self.features = _features(network, CONTENT_LAYERS + STYLE_LAYERS)
@@ -89,7 +91,7 @@ class PainterTraining(Training):
         stylize.moved); the first picture is painted again, moved before and with `noise`, (1, h, w, 3)."""
         seen, unstable = batch + grain, tf.zeros(())
         painted, batch = moved(self.painter(seen), move), moved(batch, move)
-        if self.stability:
+        if self.factors["stability"]:
             noisy = tf.clip_by_value(moved(seen, move)[:1] + noise, 0, 1)
             unstable = tf.reduce_mean(tf.square(painted[:1] - self.painter(noisy)))
         P, F = self.content_features(batch), self.features(painted)
@@ -105,9 +107,7 @@ class PainterTraining(Training):
         for targets in self.targets[1:]:  # each half the size of the one before
             painted = tf.nn.avg_pool2d(painted, 2, 2, "VALID")
             losses["style"] += self.style_loss(self.features(painted), targets) / len(self.targets)
-        factors = {"content": CONTENT_WEIGHT, "total_variation": TOTAL_VARIATION_WEIGHT, "mesh": MESH_WEIGHT}
-        factors |= {"stability": self.stability}
-        return losses | {"total": tf.add_n([factors.get(name, 1) * loss for name, loss in losses.items()])}
+        return losses | {"total": tf.add_n([self.factors.get(name, 1) * loss for name, loss in losses.items()])}
 
     def style_loss(self, F, A):
         """Relative error of the Gram matrices, each picture's by itself: weighted mean over the layers."""
@@ -187,6 +187,7 @@ def main(arguments):
     parser.add_argument("--steps", type=int, default=4_000, help="how many (%(default)s)")
     parser.add_argument("--crops", type=int, default=2, help="in a step (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and crops (%(default)s)")
+    parser.add_argument("--content-weight", type=float, default=0.1, help="more: more of the photo (%(default)s)")
     parser.add_argument(
         "--stability", type=float, default=2, help="weight; more: less flicker in moving pictures (%(default)s)"
     )
@@ -200,15 +201,17 @@ def main(arguments):
 
 def run(options):
     """Do what the command line says; return the exit status."""
-    if options.out.suffix != ".npz" or min(options.steps, options.crops) < 1 or not 0 <= options.stability < np.inf:
+    weights = options.content_weight, options.stability
+    valid = min(options.steps, options.crops) >= 1 and all(0 <= weight < np.inf for weight in weights)
+    if options.out.suffix != ".npz" or not valid:
         raise ValueError(
-            f"--out {options.out} --steps {options.steps} --crops {options.crops} --stability "
-            f"{options.stability}: expected a file ending in .npz, 1 step and crop or more, and a weight from 0 up."
+            f"--out {options.out} --steps {options.steps} --crops {options.crops} --content-weight {weights[0]} "
+            f"--stability {weights[1]}: expected a file ending in .npz, 1 step and crop or more, and weights from 0 up."
         )
     disk.check_output(options.out, [options.style, options.network, options.start])
     style, network = images.load(options.style), load_teacher(options.network, options.bfloat16)
     start = load_painter(options.start) if options.start else None
-    settings = dict(steps=options.steps, seed=options.seed, stability=options.stability, crops=options.crops)
+    settings = {name: getattr(options, name) for name in ("steps", "seed", "content_weight", "stability", "crops")}
     training = PainterTraining(style, read_pictures(options.images), network, start=start, **settings)
     checkpoint = options.out.with_suffix(".checkpoint.npz")
     recent = training.run(checkpoint)
