@@ -43,7 +43,6 @@ bench: .venv/installed  ## measure speed and memory, on an otherwise idle machin
 lint: .venv/installed   ## check the style of the code
 	$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check stlib tests tools
 
-# --no-compile: Python compiles what is imported, which is a third of it.
 .venv/installed: pyproject.toml
 	@if [ ! -x $(BIN)/python ]; then \
 	  for python in $(CANDIDATES); do \
@@ -56,5 +55,5 @@ lint: .venv/installed   ## check the style of the code
 	  $$found -m venv .venv; \
 	fi
 	@echo "Installing TensorFlow, JupyterLab and the rest into .venv: some minutes, once."
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $@
