@@ -40,7 +40,10 @@ def build_painter():
 
 
 def _enlarge(x):
-    """Twice as large: each pixel repeated, then twice the mean of neighbors, which is bilinear interpolation."""
+    """Twice as large: each pixel repeated, then twice the mean of neighbors, which is bilinear interpolation.
+
+    UpSampling2D's own cannot be compiled for pictures of any size.
+    """
     x = keras.layers.UpSampling2D(2, interpolation="nearest")(x)
     x = keras.ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="reflect")
     for _ in range(2):
